@@ -1,0 +1,290 @@
+/* print.c -- `ladle plan` and `ladle show` as text and as JSON. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "api/api.h"
+
+#include <string.h>
+
+static void json_pair(struct ldl_buf *b, const char *key, const char *text)
+{
+    ldl_buf_json(b, key);
+    ldl_buf_puts(b, ": ");
+    if (text)
+        ldl_buf_json(b, text);
+    else
+        ldl_buf_puts(b, "null");
+}
+
+static void json_shape(struct ldl_buf *b, const struct ldl_view *v)
+{
+    ldl_buf_puts(b, "\"shape\": [");
+    for (int d = 0; d < v->ndim; d++)
+        ldl_buf_printf(b, "%s%llu", d ? ", " : "", (unsigned long long)v->dim[d]);
+    ldl_buf_puts(b, "]");
+}
+
+/* "bfloat16" when all tensors agree, else "bfloat16 and 2 other types" */
+static void put_types(struct ldl_buf *b, const struct ldl_model *m)
+{
+    size_t count[LDL_DTYPES] = { 0 }, kinds = 0;
+    int most = 0;
+    for (size_t i = 0; i < m->nviews; i++)
+        kinds += count[m->view[i].dtype]++ == 0;
+    for (int t = 1; t < LDL_DTYPES; t++)
+        if (count[t] > count[most])
+            most = t;
+    if (m->nviews)
+        ldl_buf_puts(b, ldl_dtype_name((enum ldl_dtype)most));
+    if (kinds > 1)
+        ldl_buf_printf(b, " and %zu other type%s", kinds - 1, kinds > 2 ? "s" : "");
+}
+
+/* ---- plan ---- */
+
+static void put_models(struct ldl_buf *b, const struct ldl_plan *p)
+{
+    char size[32];
+    for (size_t i = 0; i < p->nmodels + (p->base != NULL); i++) {
+        const struct ldl_model *m = &p->model[i];
+        ldl_buf_printf(b, "%-10s%s: %zu tensors, %s, ", i < p->nmodels ? "model" : "base", m->asked,
+                       m->nviews, ldl_human(size, m->bytes));
+        put_types(b, m);
+        ldl_buf_printf(b, ", %zu file%s\n", m->nfiles, m->nfiles == 1 ? "" : "s");
+    }
+}
+
+static const char *rounds(const struct ldl_plan *p)
+{
+    const struct ldl_sparsifier *s = p->merge.method->sparsifier;
+    return s ? s->rounds : "0";
+}
+
+static size_t count_copies(const struct ldl_plan *p)
+{
+    size_t copies = 0;
+    for (size_t t = 0; t < p->njobs; t++)
+        copies += p->job[t].copy != 0;
+    return copies;
+}
+
+/* Every parameter of a part with the value it will have, and who said so. */
+static void put_params(struct ldl_buf *b, const struct ldl_plan *p, const struct ldl_param *row,
+                       size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        const struct ldl_value *given = NULL;
+        for (size_t v = 0; v < p->recipe.nvalues; v++)
+            if (strcmp(p->recipe.value[v].param->name, row[i].name) == 0)
+                given = &p->recipe.value[v];
+        ldl_buf_printf(b, "          %s = ", row[i].name);
+        if (given)
+            ldl_value_text(given, b);
+        else
+            ldl_buf_puts(b, row[i].fallback ? row[i].fallback : "none");
+        ldl_buf_printf(b, " (%s)\n", given ? given->origin : "default");
+    }
+}
+
+static void put_method(struct ldl_buf *b, const struct ldl_plan *p)
+{
+    const struct ldl_method *m = p->merge.method;
+    ldl_buf_printf(b, "method    %s = %s x %s; %zu models%s\n", m->name,
+                   m->sparsifier ? m->sparsifier->name : "no sparsifier", m->combiner->name,
+                   p->nmodels, p->base ? ", task vectors against the base" : ", no base");
+    if (m->sparsifier)
+        put_params(b, p, m->sparsifier->param, m->sparsifier->nparams);
+    put_params(b, p, m->combiner->param, m->combiner->nparams);
+    if (m->sparsifier && m->sparsifier->random)
+        ldl_buf_printf(b, "          random numbers from seed %llu\n",
+                       (unsigned long long)p->recipe.seed);
+}
+
+static void put_output(struct ldl_buf *b, const struct ldl_plan *p)
+{
+    char size[32];
+    size_t copies = count_copies(p);
+    ldl_buf_printf(b, "output    %s: %zu tensors (%zu merged, %zu copied), %s\n",
+                   p->recipe.output ? p->recipe.output : "(no output_path given)", p->njobs,
+                   p->njobs - copies, copies, ldl_human(size, p->bytes_out));
+    for (size_t s = 0; s < p->nshards; s++)
+        ldl_buf_printf(b, "  %s, %s\n", p->shard[s].name, ldl_human(size, p->shard[s].bytes));
+    ldl_buf_printf(b, "  %s\n  merge_config.json\n", p->index_name);
+    for (size_t i = 0; i < p->side.n; i++)
+        ldl_buf_printf(b, "  %s (from %s%s)\n", p->side.name[i], p->side_dir,
+                       p->config.text && strcmp(p->side.name[i], "config.json") == 0
+                           ? ", dtype edited" : "");
+}
+
+static void plan_text(struct ldl_buf *b, const ladle_plan *plan)
+{
+    const struct ldl_plan *p = &plan->plan;
+    char size[32];
+    put_method(b, p);
+    put_models(b, p);
+    put_output(b, p);
+    ldl_buf_printf(b, "reading   %s for each pass over all inputs\n", ldl_human(size, p->bytes_in));
+    ldl_buf_printf(b, "passes    1 that writes, after %s by the sparsifier and %d by the combiner\n",
+                   rounds(p), p->merge.method->combiner->facts != 0);
+    ldl_buf_printf(b, "memory    at most about %s, %d thread%s, tiles of %zu elements\n",
+                   ldl_human(size, plan->budget.peak_bytes), plan->budget.threads,
+                   plan->budget.threads == 1 ? "" : "s", plan->budget.tile_elems);
+    for (size_t i = 0; i < p->recipe.note.n; i++)
+        ldl_buf_printf(b, "note      %s\n", p->recipe.note.name[i]);
+}
+
+static void json_models(struct ldl_buf *b, const struct ldl_plan *p)
+{
+    ldl_buf_puts(b, "  \"models\": [");
+    for (size_t i = 0; i < p->nmodels + (p->base != NULL); i++) {
+        const struct ldl_model *m = &p->model[i];
+        ldl_buf_printf(b, "%s\n    {\"role\": \"%s\", ", i ? "," : "",
+                       i < p->nmodels ? "model" : "base");
+        json_pair(b, "path", m->asked);
+        ldl_buf_printf(b, ", \"tensors\": %zu, \"bytes\": %llu, \"files\": %zu}", m->nviews,
+                       (unsigned long long)m->bytes, m->nfiles);
+    }
+    ldl_buf_puts(b, "\n  ],\n");
+}
+
+static void json_jobs(struct ldl_buf *b, const struct ldl_plan *p)
+{
+    ldl_buf_puts(b, "  \"tensors\": [");
+    for (size_t t = 0; t < p->njobs; t++) {
+        const struct ldl_job *j = &p->job[t];
+        ldl_buf_printf(b, "%s\n    {", t ? "," : "");
+        json_pair(b, "name", ldl_job_name(j));
+        ldl_buf_printf(b, ", \"action\": \"%s\", \"dtype\": \"%s\", ", j->copy ? "copy" : "merge",
+                       ldl_dtype_tag(j->dtype));
+        json_shape(b, j->in[0]);
+        ldl_buf_puts(b, ", ");
+        json_pair(b, "file", p->shard[j->shard].name);
+        ldl_buf_printf(b, ", \"offset\": %llu, \"bytes\": %llu}", (unsigned long long)j->offset,
+                       (unsigned long long)j->bytes);
+    }
+    ldl_buf_puts(b, "\n  ],\n");
+}
+
+static void json_list(struct ldl_buf *b, const char *key, char *const *text, size_t n)
+{
+    ldl_buf_puts(b, "  ");
+    ldl_buf_json(b, key);
+    ldl_buf_puts(b, ": [");
+    for (size_t i = 0; i < n; i++) {
+        ldl_buf_puts(b, i ? ", " : "");
+        ldl_buf_json(b, text[i]);
+    }
+    ldl_buf_puts(b, "]");
+}
+
+static void plan_json(struct ldl_buf *b, const ladle_plan *plan)
+{
+    const struct ldl_plan *p = &plan->plan;
+    const struct ldl_method *m = p->merge.method;
+    ldl_buf_puts(b, "{\n  ");
+    json_pair(b, "method", m->name);
+    ldl_buf_puts(b, ",\n  ");
+    json_pair(b, "sparsifier", m->sparsifier ? m->sparsifier->name : NULL);
+    ldl_buf_puts(b, ",\n  ");
+    json_pair(b, "combiner", m->combiner->name);
+    ldl_buf_puts(b, ",\n  ");
+    json_pair(b, "output", p->recipe.output);
+    ldl_buf_printf(b, ",\n  \"seed\": %llu,\n  \"bytes_per_pass\": %llu,\n  \"bytes_written\": %llu,\n",
+                   (unsigned long long)p->recipe.seed, (unsigned long long)p->bytes_in,
+                   (unsigned long long)p->bytes_out);
+    ldl_buf_puts(b, "  ");
+    json_pair(b, "passes_before_the_last", rounds(p));
+    ldl_buf_printf(b, ",\n  \"combiner_passes\": %d,\n  \"threads\": %d,\n  \"tile_elements\": %zu,\n",
+                   m->combiner->facts != 0, plan->budget.threads, plan->budget.tile_elems);
+    ldl_buf_printf(b, "  \"peak_memory_bytes\": %llu,\n",
+                   (unsigned long long)plan->budget.peak_bytes);
+    json_models(b, p);
+    json_jobs(b, p);
+    json_list(b, "side_files", p->side.name, p->side.n);
+    ldl_buf_puts(b, ",\n");
+    json_list(b, "notes", p->recipe.note.name, p->recipe.note.n);
+    ldl_buf_puts(b, "\n}\n");
+}
+
+int ladle_plan_print(const ladle_plan *plan, int flags, ladle_sink sink, void *ctx,
+                     struct ladle_error *error)
+{
+    struct ldl_err err = { 0 };
+    struct ldl_buf b = { 0 };
+    int rc = plan->plan.recipe.output ? ldl_engine_check(&plan->plan, &err) : 0;
+    if (rc == 0 && (flags & LADLE_JSON))
+        plan_json(&b, plan);
+    else if (rc == 0)
+        plan_text(&b, plan);
+    return ldl_api_send(&b, sink, ctx, error, rc, &err);
+}
+
+/* ---- show ---- */
+
+static void show_json(struct ldl_buf *b, const struct ldl_model *m, int diffable)
+{
+    ldl_buf_puts(b, "{\n  ");
+    if (!diffable) {
+        json_pair(b, "model", m->asked);
+        ldl_buf_printf(b, ",\n  \"files\": %zu,\n  ", m->nfiles);
+    }
+    ldl_buf_printf(b, "\"bytes\": %llu,\n  \"tensors\": [", (unsigned long long)m->bytes);
+    for (size_t i = 0; i < m->nviews; i++) {
+        const struct ldl_view *v = diffable ? m->by_name[i] : &m->view[i];
+        ldl_buf_printf(b, "%s\n    {", i ? "," : "");
+        json_pair(b, "name", v->name);
+        ldl_buf_printf(b, ", \"dtype\": \"%s\", ", ldl_dtype_tag(v->dtype));
+        json_shape(b, v);
+        ldl_buf_printf(b, ", \"bytes\": %llu",
+                       (unsigned long long)(v->n * ldl_dtype_bytes(v->dtype)));
+        if (!diffable) {
+            ldl_buf_puts(b, ", ");
+            json_pair(b, "file", ldl_path_base(v->file->path));
+            ldl_buf_printf(b, ", \"offset\": %llu", (unsigned long long)v->stored->offset);
+        }
+        ldl_buf_puts(b, "}");
+    }
+    ldl_buf_puts(b, "\n  ]\n}\n");
+}
+
+static void show_text(struct ldl_buf *b, const struct ldl_model *m, int diffable)
+{
+    char shape[200], size[32];
+    size_t width = 20;
+    uint64_t elems = 0;
+    for (size_t i = 0; i < m->nviews; i++) {
+        width = LDL_MAX(width, strlen(m->view[i].name));
+        elems += m->view[i].n;
+    }
+    width = LDL_MIN(width, (size_t)80);
+    for (size_t i = 0; i < m->nviews; i++) {
+        const struct ldl_view *v = diffable ? m->by_name[i] : &m->view[i];
+        ldl_shape_text(shape, v->dim, v->ndim);
+        if (diffable)
+            ldl_buf_printf(b, "%s %s %s\n", v->name, ldl_dtype_tag(v->dtype), shape);
+        else
+            ldl_buf_printf(b, "%-*s  %-7s  %-20s  %8s  %s\n", (int)width, v->name,
+                           ldl_dtype_tag(v->dtype), shape,
+                           ldl_human(size, v->n * ldl_dtype_bytes(v->dtype)),
+                           ldl_path_base(v->file->path));
+    }
+    if (diffable)
+        return;
+    ldl_buf_printf(b, "%zu tensors, %llu elements, %s, ", m->nviews, (unsigned long long)elems,
+                   ldl_human(size, m->bytes));
+    put_types(b, m);
+    ldl_buf_printf(b, ", %zu file%s\n", m->nfiles, m->nfiles == 1 ? "" : "s");
+}
+
+int ladle_show(const char *model, int flags, ladle_sink sink, void *ctx,
+               struct ladle_error *error)
+{
+    struct ldl_err err = { 0 };
+    struct ldl_buf b = { 0 };
+    struct ldl_model m = { 0 };
+    int rc = ldl_model_open(&m, model, NULL, &err);
+    if (rc == 0 && (flags & LADLE_JSON))
+        show_json(&b, &m, flags & LADLE_DIFFABLE);
+    else if (rc == 0)
+        show_text(&b, &m, flags & LADLE_DIFFABLE);
+    ldl_model_close(&m);
+    return ldl_api_send(&b, sink, ctx, error, rc, &err);
+}

@@ -1,0 +1,102 @@
+/* budget.c -- see budget.h.
+ *
+ *   peak = FIXED (program, libraries, stacks) + what the plan itself holds (headers, names)
+ *        + threads * worker_bytes + facts_bytes
+ *
+ * Without --max-memory the total is DEFAULT_BYTES beside the plan, and grows only when one thread
+ * on the biggest tensor needs more. Threads are given up before anything else, then the tile shrinks. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "engine/budget.h"
+#include "base/cores.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { TILE_ELEMS = 128 * 1024, TILE_MOST = 1 << 24 };
+#define FIXED_BYTES   ((uint64_t)6 << 20)
+#define DEFAULT_BYTES ((uint64_t)112 << 20)
+
+static int tile_from_env(size_t *tile, struct ldl_err *err)
+{
+    const char *text = getenv("LADLE_TILE");
+    int64_t elems;
+    if (!text || !*text)
+        return 0;
+    if (ldl_parse_int(text, &elems) || elems < 1 || elems > TILE_MOST)
+        return ldl_fail(err, LDL_EUSAGE, "LADLE_TILE: '%s' is not a number of elements in 1..%d",
+                        text, TILE_MOST);
+    *tile = ((size_t)elems + LDL_BLOCK - 1) / LDL_BLOCK * LDL_BLOCK;
+    return 0;
+}
+
+static size_t widest(const struct ldl_plan *p)
+{
+    size_t bytes = 1;
+    for (size_t t = 0; t < p->njobs; t++) {
+        const struct ldl_job *j = &p->job[t];
+        bytes = LDL_MAX(bytes, ldl_dtype_bytes(j->dtype));
+        for (size_t i = 0; i < p->nmodels; i++)
+            bytes = LDL_MAX(bytes, ldl_dtype_bytes(j->in[i]->dtype));
+        if (j->base)
+            bytes = LDL_MAX(bytes, ldl_dtype_bytes(j->base->dtype));
+    }
+    return bytes;
+}
+
+/* Readers of all inputs and one block of each as f32; the output tile; the output block. */
+static void size_worker(struct ldl_budget *b, const struct ldl_plan *p, size_t elem_bytes)
+{
+    size_t inputs = p->nmodels + (p->base != NULL);
+    b->window_bytes = b->tile_elems * elem_bytes;
+    b->worker_bytes = (uint64_t)(inputs + 1) * b->window_bytes + LDL_RUNS_SCRATCH +
+                      (uint64_t)(inputs + 1) * LDL_BLOCK * sizeof(float);
+}
+
+/* What the plan holds already: every tensor of every model has a view, a record and a name. */
+static uint64_t plan_bytes(const struct ldl_plan *p)
+{
+    uint64_t tensors = 0;
+    for (size_t i = 0; i < p->nmodels + (p->base != NULL); i++)
+        tensors += p->model[i].nviews;
+    return tensors * (sizeof(struct ldl_view) + sizeof(struct ldl_stored) + 128) +
+           p->njobs * (sizeof(struct ldl_job) + 256);
+}
+
+int ldl_budget_make(struct ldl_budget *b, const struct ldl_plan *p, struct ldl_err *err)
+{
+    uint64_t asked = p->recipe.max_memory_bytes, held = FIXED_BYTES + plan_bytes(p);
+    uint64_t total = asked ? asked : DEFAULT_BYTES + plan_bytes(p);
+    uint64_t least = ldl_merge_state_bytes(&p->merge, p->biggest) +
+                     ldl_merge_acc_bytes(&p->merge, p->biggest);
+    size_t elem = widest(p);
+    *b = (struct ldl_budget){ .tile_elems = TILE_ELEMS };
+    int rc = tile_from_env(&b->tile_elems, err);
+    if (rc)
+        return rc;
+    b->threads = p->recipe.threads ? (int)p->recipe.threads : ldl_cores();
+    size_worker(b, p, elem);
+    int fixed_tile = getenv("LADLE_TILE") != NULL;
+    while (held + least + (uint64_t)b->threads * b->worker_bytes > total) {
+        /* buffers as small as a block cost little speed; fewer threads cost much */
+        if (b->tile_elems > 4 * LDL_BLOCK && !fixed_tile)
+            b->tile_elems /= 2;
+        else if (b->threads > 1)
+            b->threads--;
+        else if (b->tile_elems > LDL_BLOCK && !fixed_tile)
+            b->tile_elems /= 2;
+        else
+            break;
+        size_worker(b, p, elem);
+    }
+    uint64_t need = held + least + (uint64_t)b->threads * b->worker_bytes;
+    if (asked && need > asked)
+        return ldl_fail(err, LDL_EUSAGE,
+                        "--max-memory: %llu MiB is too little; this merge needs at least %llu MiB",
+                        (unsigned long long)(asked >> 20),
+                        (unsigned long long)((need + (1 << 20) - 1) >> 20));
+    b->facts_bytes = LDL_MAX(least, total > need ? total - need + least : least);
+    /* more than every thread could use at once is never taken */
+    b->facts_bytes = LDL_MIN(b->facts_bytes, 2 * (uint64_t)b->threads * least);
+    b->peak_bytes = held + b->facts_bytes + (uint64_t)b->threads * b->worker_bytes;
+    return 0;
+}

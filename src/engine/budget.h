@@ -1,0 +1,23 @@
+/* budget.h -- how a plan fits into memory: threads, tile size, and what is left for the facts that
+ * methods learn about whole tensors. Decided once, from the plan and the machine alone; it never
+ * changes a result. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef LDL_ENGINE_BUDGET_H
+#define LDL_ENGINE_BUDGET_H
+
+#include "plan/plan.h"
+
+struct ldl_budget {
+    int threads;
+    size_t tile_elems;     /* a multiple of LDL_BLOCK */
+    size_t window_bytes;   /* of one reader */
+    uint64_t worker_bytes; /* buffers of one worker */
+    uint64_t facts_bytes;  /* all states and accumulators together may take this */
+    uint64_t peak_bytes;   /* expected most, of the whole process */
+};
+
+/* LADLE_TILE (elements) overrides the tile size, for tests. LDL_EUSAGE when --max-memory is less
+ * than one thread needs; the text says how much that is. */
+int ldl_budget_make(struct ldl_budget *b, const struct ldl_plan *p, struct ldl_err *err);
+
+#endif

@@ -1,0 +1,293 @@
+/* sched.c -- see sched.h. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "engine/sched.h"
+
+#include <string.h>
+
+enum { COPY_BLOCK = 4096, COPY_TILE_BLOCKS = 256 }; /* bytes; 1 MiB at a time */
+
+int ldl_sched_init(struct ldl_sched *s, const struct ldl_plan *p, const struct ldl_budget *b,
+                   const struct ldl_kern *k, struct ldl_err *err)
+{
+    size_t threads = (size_t)b->threads;
+    *s = (struct ldl_sched){ .plan = p, .budget = b, .kern = k, .failed_job = p->njobs };
+    s->nslots = 2 * threads + 2;
+    s->progress.jobs = p->njobs;
+    for (size_t t = 0; t < p->njobs; t++)
+        s->progress.bytes += p->job[t].bytes;
+    pthread_mutex_init(&s->lock, NULL);
+    pthread_condattr_t attr;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&s->change, &attr);
+    pthread_condattr_destroy(&attr);
+    s->slot = ldl_calloc(s->nslots, sizeof *s->slot);
+    int short_of = s->slot == NULL;
+    for (size_t i = 0; !short_of && i < s->nslots; i++) {
+        s->slot[i].acc = ldl_calloc(threads, sizeof *s->slot[i].acc);
+        s->slot[i].joined = ldl_calloc(threads, 1);
+        short_of = !s->slot[i].acc || !s->slot[i].joined;
+    }
+    if (short_of) {
+        ldl_sched_free(s);
+        return ldl_oom(err);
+    }
+    return 0;
+}
+
+/* Gives back the accumulators of the pass that ended. */
+static void drop_accs(struct ldl_sched *s, struct ldl_slot *slot)
+{
+    for (int w = 0; w < s->budget->threads; w++) {
+        ldl_work_acc_end(&slot->work, &slot->acc[w]);
+        slot->joined[w] = 0;
+    }
+}
+
+static void end_slot(struct ldl_sched *s, struct ldl_slot *slot)
+{
+    if (!slot->copy) {
+        drop_accs(s, slot);
+        ldl_work_end(&slot->work);
+    }
+}
+
+void ldl_sched_free(struct ldl_sched *s)
+{
+    for (size_t i = 0; s->slot && i < s->nslots; i++) {
+        if (s->slot[i].used)
+            end_slot(s, &s->slot[i]);
+        ldl_free(s->slot[i].acc);
+        ldl_free(s->slot[i].joined);
+    }
+    ldl_free(s->slot);
+    s->slot = NULL;
+    pthread_cond_destroy(&s->change);
+    pthread_mutex_destroy(&s->lock);
+}
+
+/* ---- taking ---- */
+
+/* Is this thread the first to work on the slot's pass? Its accumulator was paid for at opening. */
+static int nobody_joined(const struct ldl_sched *s, const struct ldl_slot *slot)
+{
+    for (int i = 0; i < s->budget->threads; i++)
+        if (slot->joined[i])
+            return 0;
+    return 1;
+}
+
+/* May thread w work on the slot's open pass? A scan wants an accumulator's worth of memory. */
+static int may_join(const struct ldl_sched *s, const struct ldl_slot *slot, int w)
+{
+    if (slot->map || slot->copy || slot->acc_bytes == 0 || slot->joined[w])
+        return 1;
+    return nobody_joined(s, slot) || s->facts_bytes + slot->acc_bytes <= s->budget->facts_bytes;
+}
+
+static void join(struct ldl_sched *s, struct ldl_slot *slot, int w)
+{
+    if (slot->map || slot->copy || slot->acc_bytes == 0 || slot->joined[w])
+        return;
+    if (!nobody_joined(s, slot)) {
+        s->facts_bytes += slot->acc_bytes;
+        slot->held_bytes += slot->acc_bytes;
+    }
+    slot->joined[w] = 1;
+}
+
+static int claim_tile(struct ldl_sched *s, int w, struct ldl_claim *c)
+{
+    struct ldl_slot *best = NULL;
+    for (size_t i = 0; i < s->nslots; i++) {
+        struct ldl_slot *slot = &s->slot[i];
+        if (!slot->used || slot->busy || slot->next_block >= slot->blocks ||
+            slot->job >= s->failed_job)
+            continue;
+        if ((!best || slot->job < best->job) && may_join(s, slot, w))
+            best = slot;
+    }
+    if (!best)
+        return 0;
+    join(s, best, w);
+    uint64_t left = (best->blocks - best->next_block + best->stride - 1) / best->stride;
+    *c = (struct ldl_claim){ best, best->next_block, LDL_MIN(left, best->tile_blocks),
+                             best->stride, LDL_CLAIM_TILE };
+    best->next_block += c->count * best->stride;
+    best->outstanding++;
+    return 1;
+}
+
+static struct ldl_slot *free_slot(struct ldl_sched *s)
+{
+    for (size_t i = 0; i < s->nslots; i++)
+        if (!s->slot[i].used)
+            return &s->slot[i];
+    return NULL;
+}
+
+static int claim_open(struct ldl_sched *s, struct ldl_claim *c)
+{
+    const struct ldl_plan *p = s->plan;
+    struct ldl_slot *slot = free_slot(s);
+    if (s->next_job >= p->njobs || s->failed_job < p->njobs || !slot)
+        return 0;
+    const struct ldl_job *j = &p->job[s->next_job];
+    uint64_t state = j->copy ? 0 : ldl_merge_state_bytes(&p->merge, j->in[0]->n);
+    uint64_t acc = j->copy ? 0 : ldl_merge_acc_bytes(&p->merge, j->in[0]->n);
+    if (s->in_flight && s->facts_bytes + state + acc > s->budget->facts_bytes)
+        return 0;
+    slot->used = slot->busy = 1;
+    slot->job = s->next_job++;
+    slot->state_bytes = state;
+    slot->acc_bytes = acc;
+    slot->held_bytes = state + acc;
+    s->facts_bytes += slot->held_bytes;
+    s->in_flight++;
+    *c = (struct ldl_claim){ .slot = slot, .what = LDL_CLAIM_OPEN };
+    return 1;
+}
+
+int ldl_sched_over(const struct ldl_sched *s)
+{
+    if (s->failed_job == s->plan->njobs)
+        return s->in_flight == 0 && s->next_job >= s->plan->njobs;
+    for (size_t i = 0; i < s->nslots; i++)
+        if (s->slot[i].used && s->slot[i].job < s->failed_job)
+            return 0;
+    return 1;
+}
+
+int ldl_sched_take(struct ldl_sched *s, int w, struct ldl_claim *c)
+{
+    int got = 0;
+    pthread_mutex_lock(&s->lock);
+    while (!s->stop && !ldl_sched_over(s)) {
+        if ((got = claim_tile(s, w, c) || claim_open(s, c)))
+            break;
+        pthread_cond_wait(&s->change, &s->lock);
+    }
+    if (!got)
+        pthread_cond_broadcast(&s->change);
+    pthread_mutex_unlock(&s->lock);
+    return got;
+}
+
+/* ---- opening, changing passes, closing (the slot is busy: only this thread touches it) ---- */
+
+static int open_pass(struct ldl_sched *s, struct ldl_slot *slot, struct ldl_err *err)
+{
+    struct ldl_work_acc *acc[1024] = { NULL };
+    size_t n = 0;
+    int first = slot->stride == 0; /* begin() was just called */
+    for (int w = 0; !first && w < s->budget->threads; w++)
+        if (slot->acc[w].acc)
+            acc[n++] = &slot->acc[w];
+    int rc = ldl_work_next(&slot->work, acc, n, &slot->stride, &slot->map, err);
+    if (!first)
+        drop_accs(s, slot);
+    slot->next_block = 0;
+    return rc;
+}
+
+static int open_job(struct ldl_sched *s, struct ldl_slot *slot, struct ldl_err *err)
+{
+    const struct ldl_job *j = &s->plan->job[slot->job];
+    slot->copy = j->copy;
+    slot->map = 0;
+    slot->next_block = slot->outstanding = 0;
+    if (j->copy) {
+        slot->stride = 1;
+        slot->blocks = (j->bytes + COPY_BLOCK - 1) / COPY_BLOCK;
+        slot->tile_blocks = COPY_TILE_BLOCKS;
+        return 0;
+    }
+    slot->stride = 0;
+    slot->tile_blocks = s->budget->tile_elems / LDL_BLOCK;
+    slot->blocks = (j->in[0]->n + LDL_BLOCK - 1) / LDL_BLOCK;
+    int rc = ldl_work_begin(&slot->work, &s->plan->merge, s->kern, ldl_job_name(j), j->in[0]->n,
+                            err);
+    return rc ? rc : open_pass(s, slot, err);
+}
+
+static void fail(struct ldl_sched *s, size_t job, int rc, const struct ldl_err *err)
+{
+    if (job >= s->failed_job)
+        return;
+    s->failed_job = job;
+    s->err = *err;
+    s->err.code = rc;
+}
+
+static void close_slot(struct ldl_sched *s, struct ldl_slot *slot)
+{
+    s->facts_bytes -= slot->held_bytes;
+    slot->used = 0;
+    s->in_flight--;
+    s->progress.jobs_done++;
+}
+
+void ldl_sched_open(struct ldl_sched *s, const struct ldl_claim *c)
+{
+    struct ldl_err err;
+    struct ldl_slot *slot = c->slot;
+    int rc = open_job(s, slot, &err);
+    if (rc)
+        end_slot(s, slot);
+    pthread_mutex_lock(&s->lock);
+    slot->busy = 0;
+    if (rc)
+        fail(s, slot->job, rc, &err);
+    if (rc || slot->blocks == 0)
+        close_slot(s, slot);
+    pthread_cond_broadcast(&s->change);
+    pthread_mutex_unlock(&s->lock);
+}
+
+/* The last tile of a pass is done: on to the next pass, or the end of the tensor. Called and
+ * returns with the lock held; lets go of it while the method thinks. */
+static void end_pass(struct ldl_sched *s, struct ldl_slot *slot)
+{
+    struct ldl_err err;
+    int rc = 0, over = slot->copy || slot->map || slot->job >= s->failed_job;
+    slot->busy = 1;
+    pthread_mutex_unlock(&s->lock);
+    if (over)
+        end_slot(s, slot);
+    else if ((rc = open_pass(s, slot, &err)))
+        end_slot(s, slot);
+    pthread_mutex_lock(&s->lock);
+    slot->busy = 0;
+    if (rc)
+        fail(s, slot->job, rc, &err);
+    uint64_t keeps = slot->state_bytes + slot->acc_bytes;
+    s->facts_bytes -= slot->held_bytes - keeps; /* the other threads' accumulators are gone */
+    slot->held_bytes = keeps;
+    if (over || rc)
+        close_slot(s, slot);
+}
+
+void ldl_sched_done(struct ldl_sched *s, const struct ldl_claim *c, int rc, uint64_t written,
+                    const struct ldl_err *err)
+{
+    struct ldl_slot *slot = c->slot;
+    pthread_mutex_lock(&s->lock);
+    s->progress.bytes_done += written;
+    if (rc)
+        fail(s, slot->job, rc, err);
+    slot->outstanding--;
+    int all_claimed = slot->next_block >= slot->blocks || slot->job >= s->failed_job;
+    if (all_claimed && slot->outstanding == 0 && !slot->busy) {
+        end_pass(s, slot);
+        pthread_cond_broadcast(&s->change);
+    }
+    pthread_mutex_unlock(&s->lock);
+}
+
+void ldl_sched_stop(struct ldl_sched *s)
+{
+    pthread_mutex_lock(&s->lock);
+    s->stop = 1;
+    pthread_cond_broadcast(&s->change);
+    pthread_mutex_unlock(&s->lock);
+}

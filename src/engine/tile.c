@@ -1,0 +1,174 @@
+/* tile.c -- see tile.h. A tile is read in windows of many blocks and worked on block by block, so
+ * that the system sees large requests and the kernels see data in cache. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "engine/tile.h"
+
+#include <fcntl.h>
+#include <string.h>
+
+/* ---- buffers ---- */
+
+static size_t round64(size_t n)
+{
+    return (n + 63) / 64 * 64;
+}
+
+int ldl_worker_init(struct ldl_worker *w, struct ldl_sched *s, int number,
+                    const struct ldl_device *device, struct ldl_err *err)
+{
+    size_t m = s->plan->nmodels, inputs = m + 1;
+    size_t window = round64(s->budget->window_bytes), block = LDL_BLOCK * sizeof(float);
+    *w = (struct ldl_worker){ .number = number, .sched = s, .device = device };
+    w->odd_job = s->plan->njobs;
+    w->reader = ldl_calloc(inputs, sizeof *w->reader);
+    w->t = ldl_calloc(m, sizeof *w->t);
+    size_t readers = m + (s->plan->base != NULL);
+    w->memory = device->alloc(readers * window + window + (m + 2) * block +
+                              round64(LDL_RUNS_SCRATCH));
+    if (!w->reader || !w->t || !w->memory) {
+        ldl_worker_free(w);
+        return ldl_oom(err);
+    }
+    unsigned char *at = w->memory;
+    for (size_t i = 0; i < readers; i++, at += window)
+        w->reader[i] = (struct ldl_reader){ .buf = at, .cap = s->budget->window_bytes };
+    w->raw_out = at;
+    at += window;
+    for (size_t i = 0; i < m; i++, at += block)
+        w->t[i] = (float *)(void *)at;
+    w->base = (float *)(void *)at;
+    w->out = (float *)(void *)(at + block);
+    w->scratch = at + 2 * block;
+    return 0;
+}
+
+void ldl_worker_free(struct ldl_worker *w)
+{
+    ldl_free(w->reader);
+    ldl_free(w->t);
+    if (w->memory)
+        w->device->free(w->memory);
+    w->reader = NULL;
+    w->t = NULL;
+    w->memory = NULL;
+}
+
+/* ---- copying ---- */
+
+/* The inputs agree (verify.c saw to that), so the first model's bytes are the output. */
+static int copy_tile(struct ldl_worker *w, const struct ldl_claim *c, const struct ldl_job *j,
+                     uint64_t *written, struct ldl_err *err)
+{
+    const struct ldl_view *v = j->in[0];
+    uint64_t from = c->block * 4096, to = LDL_MIN(from + c->count * 4096, j->bytes);
+    size_t cap = w->sched->budget->window_bytes;
+    for (uint64_t at = from; at < to;) {
+        size_t n = (size_t)LDL_MIN(to - at, (uint64_t)cap);
+        int rc = ldl_pread(v->file->fd, v->file->path, w->raw_out, n, v->stored->offset + at, err);
+        if (rc == 0)
+            rc = ldl_pwrite(w->shard_fd[j->shard], w->shard_path[j->shard], w->raw_out, n,
+                            j->offset + at, err);
+        if (rc)
+            return rc;
+        at += n;
+    }
+    *written = to - from;
+    w->bytes_read += to - from;
+    return 0;
+}
+
+/* ---- merging ---- */
+
+static void count_in(struct ldl_worker *w, const struct ldl_kern *k, size_t job, size_t model,
+                     const float *x, size_t n)
+{
+    uint64_t nans = 0, infs = 0;
+    k->count_odd(x, n, &nans, &infs);
+    w->nans_in += nans;
+    w->infs_in += infs;
+    if ((nans || infs) && (job < w->odd_job || (job == w->odd_job && model < w->odd_model))) {
+        w->odd_job = job;
+        w->odd_model = model;
+    }
+}
+
+static int read_one(struct ldl_worker *w, const struct ldl_view *v, size_t reader, uint64_t first,
+                    size_t n, uint64_t limit, float *to, struct ldl_err *err)
+{
+    w->reader[reader].limit = limit;
+    w->bytes_read += n * ldl_dtype_bytes(v->dtype);
+    int rc = ldl_view_read(v, w->sched->kern, first, n, to, &w->reader[reader], err);
+    return rc ? ldl_context(err, "tensor %s", v->name) : 0;
+}
+
+/* Reads one block of every input. limit: the first element that this claim will not need. */
+static int read_block(struct ldl_worker *w, const struct ldl_claim *c, uint64_t first, size_t n,
+                      uint64_t limit, struct ldl_err *err)
+{
+    const struct ldl_plan *p = w->sched->plan;
+    const struct ldl_job *j = &p->job[c->slot->job];
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < p->nmodels; i++) {
+        rc = read_one(w, j->in[i], i, first, n, limit, w->t[i], err);
+        if (rc == 0 && c->slot->map)
+            count_in(w, w->sched->kern, c->slot->job, i, w->t[i], n);
+    }
+    if (rc == 0 && j->base) {
+        rc = read_one(w, j->base, p->nmodels, first, n, limit, w->base, err);
+        if (rc == 0 && c->slot->map)
+            count_in(w, w->sched->kern, c->slot->job, p->nmodels, w->base, n);
+    }
+    return rc;
+}
+
+static int merge_block(struct ldl_worker *w, const struct ldl_claim *c, uint64_t first, size_t n,
+                       unsigned char *raw, struct ldl_err *err)
+{
+    const struct ldl_kern *k = w->sched->kern;
+    const struct ldl_job *j = &w->sched->plan->job[c->slot->job];
+    struct ldl_block b = { first, n, w->t, j->base ? w->base : NULL, w->scratch };
+    if (!c->slot->map)
+        return ldl_work_scan(&c->slot->work, &c->slot->acc[w->number], &b, err);
+    ldl_work_map(&c->slot->work, &b, w->out);
+    k->count_odd(w->out, n, &w->nans_out, &w->infs_out);
+    k->encode[j->dtype](raw, w->out, n);
+    return 0;
+}
+
+static int merge_tile(struct ldl_worker *w, const struct ldl_claim *c, const struct ldl_job *j,
+                      uint64_t *written, struct ldl_err *err)
+{
+    uint64_t total = j->in[0]->n, first = 0;
+    size_t raw = 0, size = ldl_dtype_bytes(j->dtype);
+    struct ldl_work_acc *acc = &c->slot->acc[w->number];
+    int rc = 0;
+    if (!c->slot->map && !acc->acc)
+        rc = ldl_work_acc_begin(&c->slot->work, acc, err);
+    for (uint64_t i = 0; rc == 0 && i < c->count; i++) {
+        first = (c->block + i * c->stride) * LDL_BLOCK;
+        size_t n = (size_t)LDL_MIN((uint64_t)LDL_BLOCK, total - first);
+        uint64_t limit = c->stride == 1 ? (c->block + c->count) * LDL_BLOCK : first + n;
+        rc = read_block(w, c, first, n, limit, err);
+        if (rc == 0)
+            rc = merge_block(w, c, first, n, w->raw_out + raw, err);
+        raw += n * size;
+    }
+    if (rc || !c->slot->map)
+        return rc;
+    *written = raw;
+    uint64_t at = j->offset + c->block * LDL_BLOCK * size;
+    rc = ldl_pwrite(w->shard_fd[j->shard], w->shard_path[j->shard], w->raw_out, raw, at, err);
+    /* Have the system write it out while we go on, so that the final flush is short. No promise is
+     * built on it, and some file systems do not know it. */
+    if (rc == 0 && w->sched->plan->recipe.durable)
+        (void)sync_file_range(w->shard_fd[j->shard], (off_t)at, (off_t)raw, SYNC_FILE_RANGE_WRITE);
+    return rc;
+}
+
+int ldl_worker_tile(struct ldl_worker *w, const struct ldl_claim *c, uint64_t *written,
+                    struct ldl_err *err)
+{
+    const struct ldl_job *j = &w->sched->plan->job[c->slot->job];
+    *written = 0;
+    return c->slot->copy ? copy_tile(w, c, j, written, err) : merge_tile(w, c, j, written, err);
+}

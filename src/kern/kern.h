@@ -1,0 +1,85 @@
+/* kern.h -- the per-element loops. The only place in the program that touches elements.
+ *
+ * One body (kern_body.h) in plain C is compiled for each SIMD level; ldl_kern_get() chooses at run
+ * time. Every level gives the same bits for the same input: no fused multiply-add, no
+ * reassociation except the fixed 16 lanes written out in the reductions, NaN made canonical at
+ * encode. The kern test compares all levels by memcmp.
+ *
+ * Common to all: n may be 0; pointers need no alignment beyond their type's (raw bytes: none);
+ * arrays do not overlap unless they are the same argument. Threads: pure functions. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef LDL_KERN_KERN_H
+#define LDL_KERN_KERN_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include "base/dtype.h"
+#include "base/err.h"
+
+/* Magnitudes are compared as integers: the bits of |x|. 0 <= finite < inf < NaN. */
+#define LDL_MAG_INF  0x7f800000u
+#define LDL_MAG_LAST 0x7fffffffu
+
+/* What ldl_kern.census found in one run of elements (adds to what is there). */
+struct ldl_census {
+    uint64_t below;     /* elements with magnitude < from */
+    uint32_t above_min; /* smallest magnitude > to; LDL_MAG_LAST + 1 when there is none */
+    double sum;         /* of all magnitudes */
+    double sum_above;   /* of magnitudes > to */
+};
+
+struct ldl_kern {
+    const char *level; /* "v2", "v3", "v4", "base" */
+
+    /* raw little-endian elements -> f32 (f64 is rounded to nearest even) and back (one rounding to
+     * nearest even; every NaN becomes the positive quiet NaN without payload). NULL for the dtypes
+     * that have no arithmetic. src/dst of raw bytes need no alignment. */
+    void (*decode[LDL_DTYPES])(float *dst, const void *src, size_t n);
+    void (*encode[LDL_DTYPES])(void *dst, const float *src, size_t n);
+    /* Adds the numbers of NaN and of infinite elements. */
+    void (*count_odd)(const float *x, size_t n, uint64_t *nans, uint64_t *infs);
+
+    void (*sub)(float *x, const float *b, size_t n);                 /* x -= b */
+    void (*add)(float *x, const float *b, size_t n);                 /* x += b */
+    void (*zero)(float *x, size_t n);                                /* x = +0 */
+    void (*axpy)(float *o, float w, const float *x, size_t n);       /* o += w*x, two roundings */
+    void (*mix)(float *o, float a, const float *x, float b, const float *y,
+                size_t n);                                           /* o = a*x + b*y, three */
+
+    /* ties. e: votes so far; sign of each weighted element is added (-1, 0, +1; NaN gives 0). */
+    void (*vote_count)(float *e, float w, const float *x, size_t n);
+    /* Where w*x has the sign of the vote e (e >= 0: +): o += w*x, d += share; elsewhere o += 0*(w*x),
+     * so that a NaN or infinity of any model shows. */
+    void (*agree)(float *o, double *d, float w, double share, const float *x, const float *e,
+                  size_t n);
+    /* o = o / d in f64, rounded once; |d| < 1e-8 counts as 1. */
+    void (*divide)(float *o, const double *d, size_t n);
+
+    /* Sparsifiers, in place. trim: x = |x| < threshold ? 0 : x * factor, by magnitude bits. */
+    void (*trim)(float *x, uint32_t threshold_mag, float factor, size_t n);
+    /* x = draw < keep ? x / divisor : 0; keep up to 2^32 keeps all. */
+    void (*keep)(float *x, const uint32_t *draw, uint64_t keep, float divisor, size_t n);
+    /* x = draw < 2^32 * p[i] ? (rescale ? x / p[i] : x) : 0, the quotient in f64, rounded once. */
+    void (*keep_each)(float *x, const uint32_t *draw, const double *p, int rescale, size_t n);
+
+    /* Philox4x32-10. The draw of element i is word i%4 of the block with counter
+     * { (i/4) low, (i/4) high, c2, c3 } under key { k0, k1 }. first may be any element. */
+    void (*philox)(uint32_t *out, uint64_t first, size_t n, const uint32_t key[2], uint32_t c2,
+                   uint32_t c3);
+
+    /* Reductions of one block: 16 lanes in f64 (lane i%16), folded 8+8, 4+4, 2+2, 1+1. */
+    double (*sum_squares)(const float *x, size_t n);
+    double (*dot)(const float *x, const float *y, size_t n);
+
+    /* Counts magnitudes: those in [from, to] go into bins[(mag - from) >> shift]. */
+    void (*census)(struct ldl_census *c, uint64_t *bins, const float *x, size_t n, uint32_t from,
+                   uint32_t to, int shift);
+};
+
+/* The best level that this CPU runs and LADLE_CPU (v2, v3, v4; default: all) allows. An unknown
+ * word in LADLE_CPU, or a level the CPU lacks, is an error. Thread-safe; never freed. */
+int ldl_kern_get(const struct ldl_kern **out, struct ldl_err *err);
+/* All levels that this CPU can run, lowest first, NULL at the end: for tests and doctor. */
+const struct ldl_kern *const *ldl_kern_all(void);
+
+#endif

@@ -1,0 +1,387 @@
+/* kern_body.h -- the one body of all kernels; kern_level.c includes it once for each SIMD level.
+ *
+ * Plain C that both compilers vectorise at every level: integer masks instead of branches, no
+ * pointer that may alias another, loops without early exit. What makes the bits the same at every
+ * level: each float operation is written once and rounds once (-ffp-contract=off), reductions name
+ * their 16 lanes, conversions between formats are integer arithmetic. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "kern/kern.h"
+
+#include <string.h>
+
+#define LANES 16
+
+static inline uint32_t bits_of(float x)
+{
+    uint32_t u;
+    memcpy(&u, &x, sizeof u);
+    return u;
+}
+
+static inline float float_of(uint32_t u)
+{
+    float x;
+    memcpy(&x, &u, sizeof x);
+    return x;
+}
+
+/* ---- decode and encode ---- */
+
+static void decode_f32(float *restrict dst, const void *restrict src, size_t n)
+{
+    memcpy(dst, src, n * sizeof *dst);
+}
+
+static void decode_f64(float *restrict dst, const void *restrict src, size_t n)
+{
+    const unsigned char *p = src;
+    for (size_t i = 0; i < n; i++) {
+        double v;
+        memcpy(&v, p + i * 8, 8);
+        dst[i] = (float)v;
+    }
+}
+
+static void decode_bf16(float *restrict dst, const void *restrict src, size_t n)
+{
+    const unsigned char *p = src;
+    for (size_t i = 0; i < n; i++) {
+        uint16_t h;
+        memcpy(&h, p + i * 2, 2);
+        dst[i] = float_of((uint32_t)h << 16);
+    }
+}
+
+/* f16 has 5 exponent and 10 fraction bits. Shifted to f32's place the number is too small by
+ * 2^112; the multiplication puts that right and turns subnormals into normals on its way. */
+static void decode_f16(float *restrict dst, const void *restrict src, size_t n)
+{
+    const unsigned char *p = src;
+    for (size_t i = 0; i < n; i++) {
+        uint16_t h;
+        memcpy(&h, p + i * 2, 2);
+        uint32_t sign = (uint32_t)(h & 0x8000u) << 16, rest = (uint32_t)(h & 0x7fffu) << 13;
+        uint32_t finite = bits_of(float_of(rest) * 0x1p112f);
+        uint32_t odd = 0u - (uint32_t)(rest >= 0x0f800000u); /* infinity or NaN */
+        dst[i] = float_of(sign | (finite & ~odd) | ((rest | 0x7f800000u) & odd));
+    }
+}
+
+static void encode_f32(void *restrict dst, const float *restrict src, size_t n)
+{
+    unsigned char *p = dst;
+    for (size_t i = 0; i < n; i++) {
+        uint32_t u = bits_of(src[i]);
+        uint32_t nan = 0u - (uint32_t)((u & 0x7fffffffu) > LDL_MAG_INF);
+        u = (u & ~nan) | (0x7fc00000u & nan);
+        memcpy(p + i * 4, &u, 4);
+    }
+}
+
+static void encode_f64(void *restrict dst, const float *restrict src, size_t n)
+{
+    unsigned char *p = dst;
+    for (size_t i = 0; i < n; i++) {
+        double v = src[i];
+        uint64_t u;
+        memcpy(&u, &v, 8);
+        uint64_t nan = 0u - (uint64_t)((u & 0x7fffffffffffffffu) > 0x7ff0000000000000u);
+        u = (u & ~nan) | (0x7ff8000000000000u & nan);
+        memcpy(p + i * 8, &u, 8);
+    }
+}
+
+/* Adding 0x7fff and the last kept bit rounds to nearest even; a NaN is replaced before, since the
+ * addition could turn it into an infinity. */
+static void encode_bf16(void *restrict dst, const float *restrict src, size_t n)
+{
+    unsigned char *p = dst;
+    for (size_t i = 0; i < n; i++) {
+        uint32_t u = bits_of(src[i]);
+        uint32_t nan = 0u - (uint32_t)((u & 0x7fffffffu) > LDL_MAG_INF);
+        uint32_t r = (u + 0x7fffu + ((u >> 16) & 1u)) >> 16;
+        uint16_t h = (uint16_t)((r & ~nan) | (0x7fc0u & nan));
+        memcpy(p + i * 2, &h, 2);
+    }
+}
+
+/* Below 2^-14 the f16 number is subnormal with unit 2^-24, which is the unit of f32 numbers in
+ * [0.5, 1): adding 0.5 rounds there, to nearest even. From 65520 on the carry makes infinity. */
+static void encode_f16(void *restrict dst, const float *restrict src, size_t n)
+{
+    unsigned char *p = dst;
+    for (size_t i = 0; i < n; i++) {
+        uint32_t u = bits_of(src[i]), a = u & 0x7fffffffu;
+        uint32_t normal = (a - 0x38000000u + 0xfffu + ((a >> 13) & 1u)) >> 13;
+        uint32_t small = bits_of(float_of(a) + 0.5f) - 0x3f000000u;
+        uint32_t is_small = 0u - (uint32_t)(a < 0x38800000u);
+        uint32_t is_big = 0u - (uint32_t)(a >= 0x47800000u);
+        uint32_t is_nan = 0u - (uint32_t)(a > LDL_MAG_INF);
+        uint32_t r = (small & is_small) | (normal & ~is_small);
+        r = (r & ~is_big) | (0x7c00u & is_big);
+        r |= (u >> 16) & 0x8000u;
+        r = (r & ~is_nan) | (0x7e00u & is_nan);
+        uint16_t h = (uint16_t)r;
+        memcpy(p + i * 2, &h, 2);
+    }
+}
+
+static void count_odd(const float *x, size_t n, uint64_t *nans, uint64_t *infs)
+{
+    while (n) {
+        size_t run = n < 65536 ? n : 65536;
+        uint32_t nan = 0, inf = 0;
+        for (size_t i = 0; i < run; i++) {
+            uint32_t a = bits_of(x[i]) & 0x7fffffffu;
+            nan += a > LDL_MAG_INF;
+            inf += a == LDL_MAG_INF;
+        }
+        *nans += nan;
+        *infs += inf;
+        x += run;
+        n -= run;
+    }
+}
+
+/* ---- elementwise ---- */
+
+static void sub(float *restrict x, const float *restrict b, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        x[i] -= b[i];
+}
+
+static void add(float *restrict x, const float *restrict b, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        x[i] += b[i];
+}
+
+static void zero(float *x, size_t n)
+{
+    memset(x, 0, n * sizeof *x);
+}
+
+static void axpy(float *restrict o, float w, const float *restrict x, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        o[i] += w * x[i];
+}
+
+static void mix(float *restrict o, float a, const float *restrict x, float b,
+                const float *restrict y, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        o[i] = a * x[i] + b * y[i];
+}
+
+static void vote_count(float *restrict e, float w, const float *restrict x, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        float v = w * x[i];
+        e[i] += (float)((int)(v > 0.0f) - (int)(v < 0.0f));
+    }
+}
+
+static void agree(float *restrict o, double *restrict d, float w, double share,
+                  const float *restrict x, const float *restrict e, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        float v = w * x[i];
+        int plus = e[i] >= 0.0f;
+        int same = (plus & (v > 0.0f)) | (!plus & (v < 0.0f));
+        o[i] += (same ? 1.0f : 0.0f) * v;
+        d[i] += same ? share : 0.0;
+    }
+}
+
+static void divide(float *restrict o, const double *restrict d, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        double by = d[i] < 1e-8 && d[i] > -1e-8 ? 1.0 : d[i];
+        o[i] = (float)((double)o[i] / by);
+    }
+}
+
+static void trim(float *x, uint32_t threshold_mag, float factor, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        uint32_t stays = 0u - (uint32_t)((bits_of(x[i]) & 0x7fffffffu) >= threshold_mag);
+        x[i] = float_of(bits_of(x[i] * factor) & stays);
+    }
+}
+
+static void keep(float *restrict x, const uint32_t *restrict draw, uint64_t keep_below,
+                 float divisor, size_t n)
+{
+    if (keep_below == 0) {
+        zero(x, n);
+        return;
+    }
+    uint32_t last = (uint32_t)(keep_below - 1);
+    for (size_t i = 0; i < n; i++) {
+        uint32_t stays = 0u - (uint32_t)(draw[i] <= last);
+        x[i] = float_of(bits_of(x[i] / divisor) & stays);
+    }
+}
+
+static void keep_each(float *restrict x, const uint32_t *restrict draw, const double *restrict p,
+                      int rescale, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        uint32_t stays = 0u - (uint32_t)((double)draw[i] < p[i] * 0x1p32);
+        float v = rescale ? (float)((double)x[i] / p[i]) : x[i];
+        x[i] = float_of(bits_of(v) & stays);
+    }
+}
+
+/* ---- Philox4x32-10, Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011 ---- */
+
+/* LANES blocks at once, one array per word, so that the multiplications fill vectors. */
+static void philox_lanes(uint32_t out[LANES * 4], uint64_t block, const uint32_t key[2],
+                         uint32_t c2, uint32_t c3)
+{
+    uint32_t a[LANES], b[LANES], c[LANES], d[LANES], k0 = key[0], k1 = key[1];
+    for (int i = 0; i < LANES; i++) {
+        uint64_t number = block + (uint64_t)i;
+        a[i] = (uint32_t)number;
+        b[i] = (uint32_t)(number >> 32);
+        c[i] = c2;
+        d[i] = c3;
+    }
+    for (int round = 0; round < 10; round++) {
+        for (int i = 0; i < LANES; i++) {
+            uint64_t p0 = (uint64_t)0xD2511F53u * a[i], p1 = (uint64_t)0xCD9E8D57u * c[i];
+            uint32_t na = (uint32_t)(p1 >> 32) ^ b[i] ^ k0, nc = (uint32_t)(p0 >> 32) ^ d[i] ^ k1;
+            b[i] = (uint32_t)p1;
+            d[i] = (uint32_t)p0;
+            a[i] = na;
+            c[i] = nc;
+        }
+        k0 += 0x9E3779B9u;
+        k1 += 0xBB67AE85u;
+    }
+    for (int i = 0; i < LANES; i++) {
+        out[4 * i] = a[i];
+        out[4 * i + 1] = b[i];
+        out[4 * i + 2] = c[i];
+        out[4 * i + 3] = d[i];
+    }
+}
+
+static void philox(uint32_t *out, uint64_t first, size_t n, const uint32_t key[2], uint32_t c2,
+                   uint32_t c3)
+{
+    uint64_t block = first / 4;
+    size_t skip = first % 4;
+    while (n) {
+        uint32_t words[LANES * 4];
+        size_t take = LANES * 4 - skip;
+        if (take > n)
+            take = n;
+        philox_lanes(words, block, key, c2, c3);
+        memcpy(out, words + skip, take * sizeof *out);
+        out += take;
+        n -= take;
+        block += LANES;
+        skip = 0;
+    }
+}
+
+/* ---- reductions: lane i%16, then a fixed fold ---- */
+
+static double fold(const double lane[LANES])
+{
+    double s[LANES / 2];
+    for (int i = 0; i < LANES / 2; i++)
+        s[i] = lane[i] + lane[i + LANES / 2];
+    for (int width = LANES / 4; width; width /= 2)
+        for (int i = 0; i < width; i++)
+            s[i] += s[i + width];
+    return s[0];
+}
+
+static double sum_squares(const float *x, size_t n)
+{
+    double lane[LANES] = { 0 };
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        for (int l = 0; l < LANES; l++)
+            lane[l] += (double)x[i + l] * (double)x[i + l];
+    for (int l = 0; i < n; i++, l++)
+        lane[l] += (double)x[i] * (double)x[i];
+    return fold(lane);
+}
+
+static double dot(const float *x, const float *y, size_t n)
+{
+    double lane[LANES] = { 0 };
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        for (int l = 0; l < LANES; l++)
+            lane[l] += (double)x[i + l] * (double)y[i + l];
+    for (int l = 0; i < n; i++, l++)
+        lane[l] += (double)x[i] * (double)y[i];
+    return fold(lane);
+}
+
+/* The magnitude if it is above `to`, else 0: what sum_above adds. */
+static inline double mag_above(float x, uint32_t to)
+{
+    uint32_t a = bits_of(x) & 0x7fffffffu;
+    return (double)float_of(a & (0u - (uint32_t)(a > to)));
+}
+
+static void census_sums(struct ldl_census *c, const float *x, size_t n, uint32_t to)
+{
+    double all[LANES] = { 0 }, above[LANES] = { 0 };
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        for (int l = 0; l < LANES; l++) {
+            all[l] += (double)float_of(bits_of(x[i + l]) & 0x7fffffffu);
+            above[l] += mag_above(x[i + l], to);
+        }
+    for (int l = 0; i < n; i++, l++) {
+        all[l] += (double)float_of(bits_of(x[i]) & 0x7fffffffu);
+        above[l] += mag_above(x[i], to);
+    }
+    c->sum += fold(all);
+    c->sum_above += fold(above);
+}
+
+static void census_bins(uint64_t *restrict bins, const float *restrict x, size_t n, uint32_t from,
+                        uint32_t span, int shift)
+{
+    for (size_t i = 0; i < n; i++) {
+        uint32_t a = (bits_of(x[i]) & 0x7fffffffu) - from;
+        if (a <= span)
+            bins[a >> shift]++;
+    }
+}
+
+static void census(struct ldl_census *c, uint64_t *bins, const float *x, size_t n, uint32_t from,
+                   uint32_t to, int shift)
+{
+    uint32_t below = 0, above_min = LDL_MAG_LAST + 1u;
+    for (size_t i = 0; i < n; i++) {
+        uint32_t a = bits_of(x[i]) & 0x7fffffffu;
+        uint32_t beyond = a > to ? a : LDL_MAG_LAST + 1u;
+        below += a < from;
+        above_min = beyond < above_min ? beyond : above_min;
+    }
+    c->below += below;
+    if (above_min < c->above_min)
+        c->above_min = above_min;
+    census_sums(c, x, n, to);
+
+    /* Few elements are inside a narrow bracket: look at 16 at once before looking at one. */
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES) {
+        uint32_t any = 0;
+        for (int l = 0; l < LANES; l++)
+            any |= (uint32_t)((bits_of(x[i + l]) & 0x7fffffffu) - from <= to - from);
+        if (any)
+            census_bins(bins, x + i, LANES, from, to - from, shift);
+    }
+    census_bins(bins, x + i, n - i, from, to - from, shift);
+}

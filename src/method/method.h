@@ -1,0 +1,73 @@
+/* method.h -- the contract of a merge method.
+ *
+ * A combiner (linear, slerp, ties: one file each) makes one tensor of several. A *named method* of
+ * an input language is a row (sparsifier, combiner): `della = magprune x ties`; see named.def.
+ * struct ldl_work (work.h) runs a row on one tensor:
+ *
+ *     t_i = x_i - base      (without a base: x_i)
+ *     t_i = sparsifier(t_i)
+ *     out = combiner(t_0 .. t_m-1) + base */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef LDL_METHOD_METHOD_H
+#define LDL_METHOD_METHOD_H
+
+#include "base/param.h"
+#include "sparsify/sparsify.h"
+
+enum { LDL_MAX_MODELS = 256 };
+
+/* The same run of elements of all models: t[i][0..n). */
+struct ldl_runs {
+    uint64_t first;
+    size_t n;
+    float *const *t;
+    void *scratch; /* as in struct ldl_run, and LDL_BLOCK floats after it */
+};
+static inline float *ldl_runs_floats(const struct ldl_runs *r)
+{
+    return (float *)((char *)r->scratch + LDL_RUN_SCRATCH);
+}
+enum { LDL_RUNS_SCRATCH = LDL_RUN_SCRATCH + LDL_BLOCK * sizeof(float) };
+
+struct ldl_combiner {
+    const char *name, *summary, *reference;
+    const struct ldl_param *param;
+    size_t nparams, params_bytes;
+    size_t min_models, max_models;
+
+    /* Rules that tie parameters and the number of models together; NULL: none. */
+    int (*check)(const void *params, size_t m, struct ldl_err *err);
+    /* Facts about the whole tensor, in block order: `facts` doubles of each block, which fact()
+     * fills and solve() gets summed over all blocks. 0: no such pass. */
+    size_t facts;
+    void (*fact)(const struct ldl_kern *k, const void *params, const struct ldl_runs *run,
+                 double *fact);
+    /* From the sums to `plain`, at most LDL_COMBINER_PLAIN doubles that map() works with; called
+     * for each tensor, with sums == NULL when facts is 0. */
+    void (*solve)(const void *params, size_t m, const double *sums, double *plain);
+    /* out = the combination of run->t. */
+    void (*map)(const struct ldl_kern *k, const void *params, size_t m, const double *plain,
+                const struct ldl_runs *run, float *out);
+};
+enum { LDL_COMBINER_PLAIN = LDL_MAX_MODELS, LDL_COMBINER_FACTS = 8 };
+
+/* Rows that several members share. */
+#define LDL_PARAM_WEIGHT_LIST(s) \
+    LDL_PARAM_DOUBLES(s, weight_list, -1e18, 1e18, "one weight for each model; not given: even")
+#define LDL_PARAM_NORMALIZE(s) \
+    LDL_PARAM_BOOL(s, normalize, false, "divide by the sum of the weights that take part")
+
+extern const struct ldl_combiner *const ldl_combiners[]; /* list.def order, last is NULL */
+const struct ldl_combiner *ldl_combiner_find(const char *name);
+
+struct ldl_method {
+    const char *language, *name, *summary;
+    const struct ldl_sparsifier *sparsifier; /* NULL: none */
+    const struct ldl_combiner *combiner;
+};
+extern const struct ldl_method ldl_methods[]; /* named.def order; last has a NULL name */
+const struct ldl_method *ldl_method_find(const char *language, const char *name);
+const struct ldl_method *ldl_method_of_parts(const char *language, const struct ldl_sparsifier *s,
+                                             const struct ldl_combiner *c);
+
+#endif

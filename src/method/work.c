@@ -1,0 +1,240 @@
+/* work.c -- see work.h. The order of a row's steps is here and nowhere else:
+ * subtract the base, sparsify each model, combine, add the base. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "method/work.h"
+
+/* ---- the row with its parameters ---- */
+
+int ldl_merge_init(struct ldl_merge *g, const struct ldl_method *method, size_t m, uint64_t seed,
+                   const struct ldl_value *values, size_t nvalues, struct ldl_err *err)
+{
+    const struct ldl_sparsifier *s = method->sparsifier;
+    const struct ldl_combiner *c = method->combiner;
+    int rc;
+    *g = (struct ldl_merge){ .method = method, .m = m, .seed = seed };
+    g->combiner_params = ldl_calloc(1, c->params_bytes);
+    g->sparsifier_params = ldl_calloc(1, s ? s->params_bytes : 1);
+    if (!g->combiner_params || !g->sparsifier_params)
+        rc = ldl_oom(err);
+    else
+        rc = ldl_params_fill(c->param, c->nparams, g->combiner_params, values, nvalues, err);
+    if (rc == 0 && s)
+        rc = ldl_params_fill(s->param, s->nparams, g->sparsifier_params, values, nvalues, err);
+    if (rc == 0 && c->check)
+        rc = c->check(g->combiner_params, m, err);
+    if (rc == 0 && s && s->check)
+        rc = s->check(g->sparsifier_params, err);
+    if (rc)
+        ldl_merge_free(g);
+    return rc;
+}
+
+void ldl_merge_free(struct ldl_merge *g)
+{
+    ldl_free(g->sparsifier_params);
+    ldl_free(g->combiner_params);
+    *g = (struct ldl_merge){ 0 };
+}
+
+uint64_t ldl_merge_state_bytes(const struct ldl_merge *g, uint64_t n)
+{
+    const struct ldl_sparsifier *s = g->method->sparsifier;
+    uint64_t facts = (n / LDL_BLOCK + 1) * g->method->combiner->facts * sizeof(double);
+    return facts + (s ? g->m * s->state_bytes(n) : 0);
+}
+
+uint64_t ldl_merge_acc_bytes(const struct ldl_merge *g, uint64_t n)
+{
+    const struct ldl_sparsifier *s = g->method->sparsifier;
+    return s && s->acc_bytes ? g->m * s->acc_bytes(n) : 0;
+}
+
+/* ---- begin and end ---- */
+
+static int wants_rounds(const struct ldl_work *w)
+{
+    const struct ldl_sparsifier *s = w->g->method->sparsifier;
+    return s && s->stride;
+}
+
+int ldl_work_begin(struct ldl_work *w, const struct ldl_merge *g, const struct ldl_kern *k,
+                   const char *tensor, uint64_t n, struct ldl_err *err)
+{
+    const struct ldl_sparsifier *s = g->method->sparsifier;
+    size_t facts = g->method->combiner->facts;
+    int rc = 0;
+    *w = (struct ldl_work){ .g = g, .k = k, .n = n, .fresh = 1 };
+    w->blocks = (n + LDL_BLOCK - 1) / LDL_BLOCK;
+    if (facts && !(w->facts = ldl_calloc(w->blocks * facts, sizeof *w->facts)))
+        rc = ldl_oom(err);
+    if (rc == 0 && s && !(w->state = ldl_calloc(g->m, sizeof *w->state)))
+        rc = ldl_oom(err);
+    for (size_t i = 0; rc == 0 && s && i < g->m; i++) {
+        struct ldl_subject subject = { .k = k, .tensor = tensor, .n = n, .model = (uint32_t)i,
+                                       .seed = g->seed };
+        rc = s->begin(&w->state[i], &subject, g->sparsifier_params, err);
+    }
+    if (rc)
+        ldl_work_end(w);
+    return rc;
+}
+
+void ldl_work_end(struct ldl_work *w)
+{
+    for (size_t i = 0; w->state && i < w->g->m; i++)
+        w->g->method->sparsifier->end(w->state[i]);
+    ldl_free(w->state);
+    ldl_free(w->facts);
+    w->state = NULL;
+    w->facts = NULL;
+}
+
+/* ---- passes ---- */
+
+static uint64_t model_stride(const struct ldl_work *w, size_t i)
+{
+    return wants_rounds(w) ? w->g->method->sparsifier->stride(w->state[i]) : 0;
+}
+
+/* Models ask for the same stride in the same round (it depends on the round and on n alone), or
+ * are done; one that is done is not shown more. */
+static uint64_t sparsifier_stride(const struct ldl_work *w)
+{
+    uint64_t stride = 0;
+    for (size_t i = 0; i < w->g->m; i++)
+        stride = LDL_MAX(stride, model_stride(w, i));
+    return stride;
+}
+
+static int solve_sparsifiers(struct ldl_work *w, struct ldl_work_acc *const *acc, size_t naccs,
+                             struct ldl_err *err)
+{
+    const struct ldl_sparsifier *s = w->g->method->sparsifier;
+    void **one = ldl_alloc(naccs * sizeof *one);
+    int rc = one ? 0 : ldl_oom(err);
+    for (size_t i = 0; rc == 0 && i < w->g->m; i++) {
+        if (model_stride(w, i) == 0)
+            continue;
+        for (size_t a = 0; a < naccs; a++)
+            one[a] = acc[a]->acc[i];
+        rc = s->solve(w->state[i], one, naccs, err);
+    }
+    ldl_free(one);
+    return rc;
+}
+
+static void solve_combiner(struct ldl_work *w)
+{
+    const struct ldl_combiner *c = w->g->method->combiner;
+    double sums[LDL_COMBINER_FACTS] = { 0 };
+    for (uint64_t b = 0; w->facts && b < w->blocks; b++)
+        for (size_t f = 0; f < c->facts; f++)
+            sums[f] += w->facts[b * c->facts + f];
+    c->solve(w->g->combiner_params, w->g->m, w->facts ? sums : NULL, w->plain);
+}
+
+int ldl_work_next(struct ldl_work *w, struct ldl_work_acc *const *acc, size_t naccs,
+                  uint64_t *stride, int *map, struct ldl_err *err)
+{
+    if (!w->fresh && w->pass == LDL_WORK_SPARSIFY) {
+        int rc = solve_sparsifiers(w, acc, naccs, err);
+        if (rc)
+            return rc;
+    }
+    int had_facts = !w->fresh && w->pass == LDL_WORK_FACTS;
+    w->fresh = 0;
+    *map = 0;
+    *stride = w->pass == LDL_WORK_SPARSIFY ? sparsifier_stride(w) : 0;
+    if (*stride)
+        return 0;
+    *stride = 1;
+    if (w->facts && !had_facts) {
+        w->pass = LDL_WORK_FACTS;
+        return 0;
+    }
+    solve_combiner(w);
+    w->pass = LDL_WORK_MAP;
+    *map = 1;
+    return 0;
+}
+
+int ldl_work_acc_begin(struct ldl_work *w, struct ldl_work_acc *a, struct ldl_err *err)
+{
+    const struct ldl_sparsifier *s = w->g->method->sparsifier;
+    int rc = 0;
+    a->acc = NULL;
+    if (w->pass != LDL_WORK_SPARSIFY)
+        return 0;
+    if (!(a->acc = ldl_calloc(w->g->m, sizeof *a->acc)))
+        return ldl_oom(err);
+    for (size_t i = 0; rc == 0 && i < w->g->m; i++)
+        if (model_stride(w, i))
+            rc = s->acc_begin(w->state[i], &a->acc[i], err);
+    if (rc)
+        ldl_work_acc_end(w, a);
+    return rc;
+}
+
+void ldl_work_acc_end(const struct ldl_work *w, struct ldl_work_acc *a)
+{
+    for (size_t i = 0; a->acc && i < w->g->m; i++)
+        w->g->method->sparsifier->acc_end(a->acc[i]);
+    ldl_free(a->acc);
+    a->acc = NULL;
+}
+
+/* ---- blocks ---- */
+
+static struct ldl_run run_of(const struct ldl_block *b, size_t i)
+{
+    return (struct ldl_run){ .first = b->first, .n = b->n, .x = b->t[i], .scratch = b->scratch };
+}
+
+static void to_task_vectors(const struct ldl_work *w, const struct ldl_block *b)
+{
+    for (size_t i = 0; b->base && i < w->g->m; i++)
+        w->k->sub(b->t[i], b->base, b->n);
+}
+
+static void sparsify(const struct ldl_work *w, const struct ldl_block *b)
+{
+    for (size_t i = 0; w->state && i < w->g->m; i++) {
+        struct ldl_run run = run_of(b, i);
+        w->g->method->sparsifier->apply(w->k, w->state[i], &run);
+    }
+}
+
+static struct ldl_runs runs_of(const struct ldl_block *b)
+{
+    return (struct ldl_runs){ .first = b->first, .n = b->n, .t = b->t, .scratch = b->scratch };
+}
+
+int ldl_work_scan(struct ldl_work *w, struct ldl_work_acc *a, const struct ldl_block *b,
+                  struct ldl_err *err)
+{
+    const struct ldl_combiner *c = w->g->method->combiner;
+    int rc = 0;
+    to_task_vectors(w, b);
+    if (w->pass == LDL_WORK_FACTS) {
+        struct ldl_runs runs = runs_of(b);
+        sparsify(w, b);
+        c->fact(w->k, w->g->combiner_params, &runs, w->facts + b->first / LDL_BLOCK * c->facts);
+        return 0;
+    }
+    for (size_t i = 0; rc == 0 && i < w->g->m; i++) {
+        struct ldl_run run = run_of(b, i);
+        if (a->acc[i])
+            rc = w->g->method->sparsifier->scan(w->state[i], a->acc[i], &run, err);
+    }
+    return rc;
+}
+
+void ldl_work_map(const struct ldl_work *w, const struct ldl_block *b, float *out)
+{
+    struct ldl_runs runs = runs_of(b);
+    to_task_vectors(w, b);
+    sparsify(w, b);
+    w->g->method->combiner->map(w->k, w->g->combiner_params, w->g->m, w->plain, &runs, out);
+    if (b->base)
+        w->k->add(out, b->base, b->n);
+}

@@ -1,0 +1,67 @@
+/* work.h -- one merge method at work on one tensor.
+ *
+ *     begin -> next: SCAN ... next: SCAN ... next: MAP -> end
+ *
+ * In a scan pass the caller shows the blocks asked for (every stride-th), on any threads in any
+ * order, each thread with an accumulator of its own; next() then joins what they found. In the map
+ * pass it shows every block once and gets the merged elements. begin, next and end are called by
+ * one thread at a time; scan and map by many. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef LDL_METHOD_WORK_H
+#define LDL_METHOD_WORK_H
+
+#include "method/method.h"
+
+/* A named row with its parameters filled in: what is done to every tensor. */
+struct ldl_merge {
+    const struct ldl_method *method;
+    void *sparsifier_params, *combiner_params; /* owned */
+    size_t m;
+    uint64_t seed;
+};
+int ldl_merge_init(struct ldl_merge *g, const struct ldl_method *method, size_t m, uint64_t seed,
+                   const struct ldl_value *values, size_t nvalues, struct ldl_err *err);
+void ldl_merge_free(struct ldl_merge *g);
+/* Most bytes for one tensor of n elements: state, and one accumulator. */
+uint64_t ldl_merge_state_bytes(const struct ldl_merge *g, uint64_t n);
+uint64_t ldl_merge_acc_bytes(const struct ldl_merge *g, uint64_t n);
+
+struct ldl_work {
+    const struct ldl_merge *g;
+    const struct ldl_kern *k;
+    uint64_t n, blocks;
+    void **state;   /* the sparsifier's, one for each model; NULL without sparsifier */
+    double *facts;  /* the combiner's, for each block */
+    double plain[LDL_COMBINER_PLAIN];
+    enum { LDL_WORK_SPARSIFY, LDL_WORK_FACTS, LDL_WORK_MAP } pass;
+    int fresh;      /* begin() was called, next() not yet */
+};
+
+/* One thread's share of a scan pass. */
+struct ldl_work_acc {
+    void **acc; /* for each model */
+};
+
+/* A block's elements of all models as read; t is overwritten. */
+struct ldl_block {
+    uint64_t first;
+    size_t n;            /* at most LDL_BLOCK, and only the tensor's last block is shorter */
+    float *const *t;     /* m runs */
+    const float *base;   /* or NULL */
+    void *scratch;       /* LDL_RUNS_SCRATCH bytes, 64-byte aligned */
+};
+
+int ldl_work_begin(struct ldl_work *w, const struct ldl_merge *g, const struct ldl_kern *k,
+                   const char *tensor, uint64_t n, struct ldl_err *err);
+/* Closes the pass before (its accumulators: acc[0 .. naccs)) and opens the next. *stride: which
+ * blocks it wants; *map: it is the last one. */
+int ldl_work_next(struct ldl_work *w, struct ldl_work_acc *const *acc, size_t naccs,
+                  uint64_t *stride, int *map, struct ldl_err *err);
+int ldl_work_acc_begin(struct ldl_work *w, struct ldl_work_acc *a, struct ldl_err *err);
+void ldl_work_acc_end(const struct ldl_work *w, struct ldl_work_acc *a);
+int ldl_work_scan(struct ldl_work *w, struct ldl_work_acc *a, const struct ldl_block *b,
+                  struct ldl_err *err);
+void ldl_work_map(const struct ldl_work *w, const struct ldl_block *b, float *out);
+void ldl_work_end(struct ldl_work *w);
+
+#endif

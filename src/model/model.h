@@ -1,0 +1,64 @@
+/* model.h -- a checkpoint: its tensors as views, the order they come in, its other files.
+ *
+ * A model is named by a directory (weights found by prefix: P.safetensors.index.json, else
+ * P.safetensors), a single container file, or org/name[@revision] in the local Hugging Face cache.
+ * Opening reads headers only and checks them completely; nothing is loaded. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef LDL_MODEL_MODEL_H
+#define LDL_MODEL_MODEL_H
+
+#include "base/io.h"
+#include "model/view.h"
+
+struct ldl_model {
+    char *asked;  /* as the user wrote it */
+    char *dir;    /* the directory it resolved to (of the file, when a file was named) */
+    char *prefix; /* "model" or "master_weights" */
+    struct ldl_file *file;
+    size_t nfiles;
+    /* Tensors in the checkpoint's own order: of the index's weight_map, else sorted by name. */
+    struct ldl_view *view;
+    size_t nviews;
+    struct ldl_view **by_name; /* the same, sorted by bytes of the name */
+    uint64_t bytes;            /* of all tensors */
+    int sharded;               /* an index was read */
+    char *index_metadata;      /* JSON text of the index's "metadata" object, or NULL */
+    char *dtype_word;          /* config.json's "dtype" or "torch_dtype", or NULL */
+};
+
+/* prefix: "model" or "master_weights" (NULL: "model", then "master_weights"). On failure *m is
+ * empty. ldl_model_close() is idempotent and safe on a zeroed struct. */
+int ldl_model_open(struct ldl_model *m, const char *asked, const char *prefix,
+                   struct ldl_err *err);
+void ldl_model_close(struct ldl_model *m);
+const struct ldl_view *ldl_model_find(const struct ldl_model *m, const char *name);
+
+/* Turns what the user wrote into a path: an existing file or directory as it is, else
+ * org/name[@revision] in the local Hugging Face cache (HF_HUB_CACHE, HF_HOME/hub,
+ * ~/.cache/huggingface/hub; refs and snapshots). *path is the caller's (ldl_free). The error says
+ * what was looked for and where. */
+int ldl_resolve(const char *asked, char **path, struct ldl_err *err);
+
+/* ---- side files: what travels with the weights ---- */
+
+/* True for a path relative to the model ("tokenizer.json", "1_Pooling/config.json") that belongs
+ * to a model and holds no weights: the allow-list. */
+int ldl_side_allowed(const char *relative);
+/* All side files below m->dir, relative paths, sorted; sub-folders included (depth <= 4). Links
+ * that lead out of the model are left out (but a link of a Hugging Face snapshot into its own
+ * repository's blobs is followed). */
+int ldl_side_list(const char *dir, struct ldl_names *out, struct ldl_err *err);
+/* May dir/relative be copied out (exists, regular, does not lead out)? For copy_file_list.
+ * 1 yes, 0 absent, negative: -ldl_code with err (leads out, a directory ...). */
+int ldl_side_check(const char *dir, const char *relative, struct ldl_err *err);
+
+/* The value of config.json's top-level "dtype", else "torch_dtype", when it is a string: *word is
+ * the caller's (ldl_free), NULL when there is none. */
+int ldl_config_get_dtype(const char *json, size_t len, const char *name, char **word,
+                         struct ldl_err *err);
+/* config.json's bytes with the value of the top-level "dtype" and "torch_dtype" (those present)
+ * replaced by word; everything else byte for byte. */
+int ldl_config_set_dtype(const char *json, size_t len, const char *name, const char *word,
+                         struct ldl_buf *out, struct ldl_err *err);
+
+#endif

@@ -1,0 +1,58 @@
+/* plan.h -- recipe x models -> jobs: everything is decided here, before the first output byte.
+ *
+ * A plan reads headers, never tensor data, and starts no thread. It has one job for each output
+ * tensor, in output order, with plain numbers only: which views, which bytes of which shard. It
+ * knows what will be written and can be printed, so what `ladle plan` shows is what `merge` does. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef LDL_PLAN_PLAN_H
+#define LDL_PLAN_PLAN_H
+
+#include "method/work.h"
+#include "model/model.h"
+#include "recipe/recipe.h"
+
+struct ldl_job {
+    const struct ldl_view **in; /* one for each model, in recipe order */
+    const struct ldl_view *base; /* or NULL */
+    int copy;                   /* no arithmetic: inputs must agree, bytes are copied */
+    enum ldl_dtype dtype;       /* of the output */
+    size_t shard;
+    uint64_t offset, bytes;     /* in the shard file, data only (header included in offset) */
+};
+
+struct ldl_shard {
+    char *name;
+    struct ldl_buf header;
+    uint64_t bytes; /* whole file */
+};
+
+struct ldl_plan {
+    struct ldl_recipe recipe; /* owned; moved in by ldl_plan_make */
+    struct ldl_merge merge;
+    struct ldl_model *model;  /* recipe.nmodels, then the base if there is one */
+    size_t nmodels;           /* without the base */
+    const struct ldl_model *base; /* or NULL */
+    struct ldl_job *job;
+    size_t njobs;
+    const struct ldl_view **views; /* storage of the jobs' in[] */
+    struct ldl_shard *shard;
+    size_t nshards;
+    char *index_name;
+    struct ldl_buf index;          /* text of the index file */
+    const char *side_dir;          /* where side files come from */
+    struct ldl_names side;         /* relative paths */
+    struct ldl_buf config;         /* config.json when it is edited, else empty */
+    uint64_t bytes_in;             /* of one read of all inputs */
+    uint64_t bytes_out;            /* all files that are written */
+    uint64_t biggest;              /* elements of the biggest merged tensor */
+};
+
+/* Takes the recipe over (it is emptied, also on failure). On failure *p is empty. */
+int ldl_plan_make(struct ldl_plan *p, struct ldl_recipe *recipe, struct ldl_err *err);
+void ldl_plan_free(struct ldl_plan *p);
+static inline const char *ldl_job_name(const struct ldl_job *j)
+{
+    return j->in[0]->name;
+}
+
+#endif

@@ -1,0 +1,61 @@
+/* list.c -- the table of input languages, made from list.def, and the one way to a recipe.
+ *
+ * The words of a command line belong to the first language that claims them. Whatever a language's
+ * parse() leaves behind when it fails is released here. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "recipe/recipe.h"
+
+#define LDL_LANGUAGE(member) extern const struct ldl_language ldl_language_##member;
+#include "recipe/list.def"
+#undef LDL_LANGUAGE
+
+#define LDL_LANGUAGE(member) &ldl_language_##member,
+const struct ldl_language *const ldl_languages[] = {
+#include "recipe/list.def"
+    NULL
+};
+#undef LDL_LANGUAGE
+
+int ldl_recipe_parse(struct ldl_recipe *r, int argc, const char *const *argv, int need_output,
+                     struct ldl_err *err)
+{
+    *r = (struct ldl_recipe){ 0 };
+    for (size_t i = 0; ldl_languages[i] && !r->language; i++)
+        if (ldl_languages[i]->claims(argc, argv))
+            r->language = ldl_languages[i];
+    int rc = r->language ? r->language->parse(r, argc, argv, need_output, err)
+                         : ldl_fail(err, LDL_EUSAGE,
+                                    "'%s' is neither a flag nor a file of settings (.json); models "
+                                    "go after --model_path_list",
+                                    argv[0]);
+    if (rc)
+        ldl_recipe_free(r);
+    return rc;
+}
+
+static void free_texts(char **text, size_t n)
+{
+    for (size_t i = 0; text && i < n; i++)
+        ldl_free(text[i]);
+    ldl_free(text);
+}
+
+void ldl_recipe_free(struct ldl_recipe *r)
+{
+    if (!r)
+        return;
+    for (size_t i = 0; i < r->nvalues; i++)
+        ldl_value_free(&r->value[i]);
+    ldl_free(r->value);
+    free_texts(r->model, r->nmodels);
+    free_texts(r->copy_file, r->ncopy_files);
+    ldl_free(r->own_name);
+    ldl_free(r->base);
+    ldl_free(r->output);
+    ldl_free(r->prefix);
+    ldl_free(r->shard_prefix);
+    ldl_free(r->device);
+    ldl_names_free(&r->note);
+    ldl_buf_free(&r->config);
+    *r = (struct ldl_recipe){ 0 };
+}

@@ -1,0 +1,66 @@
+/* recipe.h -- what the user asked for, whatever language it was written in.
+ *
+ * Each input language (PaddleNLP's flags and JSON today; mergekit's YAML next) is one file and one
+ * line in list.def that turns its text into this one tree. Nothing in a recipe depends on files on
+ * disk: models are still names. Every value remembers where it was written (`origin`), so that a
+ * later check can point there. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef LDL_RECIPE_RECIPE_H
+#define LDL_RECIPE_RECIPE_H
+
+#include "base/io.h"
+#include "base/param.h"
+#include "method/method.h"
+
+struct ldl_recipe {
+    const struct ldl_language *language;
+    const struct ldl_method *method; /* a named row, or one made of the two types (see own_method) */
+    struct ldl_method own_method;    /* merge_type x sparsify_type without a name of its own; who
+                                        moves a recipe points `method` here again */
+    char *own_name;                  /* its name, "trim+linear"; owned */
+
+    /* Values of the parameters of the method's parts, for ldl_params_fill(). */
+    struct ldl_value *value;
+    size_t nvalues, values_cap;
+
+    char **model; /* as the user wrote them, in order; at least one */
+    size_t nmodels;
+    char *base;   /* NULL: none */
+    char *output; /* NULL only when the caller did not ask for one to be present */
+    char *prefix; /* "model" or "master_weights": the weights to look for */
+    char *shard_prefix; /* how output shards are called */
+    int64_t shards; /* number of output shards (n_process), >= 1 */
+    char **copy_file; /* copy_file_list; NULL: the allow-list decides */
+    size_t ncopy_files;
+    int copy_given;
+
+    char *device;              /* "cpu", "gpu", "low_gpu_mem" */
+    enum ldl_dtype dtype;      /* of the output; LDL_DTYPES: as the inputs */
+    uint64_t seed;
+    int64_t threads;           /* 0: all cores */
+    uint64_t max_memory_bytes; /* 0: the default budget */
+    int overwrite, quiet, durable;
+
+    struct ldl_names note;     /* lines for the user: what was accepted and has no effect ... */
+    struct ldl_buf config;     /* merge_config.json: all settings after defaults, sorted keys */
+};
+
+struct ldl_language {
+    const char *name, *summary;
+    /* Does this command line (words after the verb) look like this language? */
+    int (*claims)(int argc, const char *const *argv);
+    /* The command line to a recipe. need_output: an output_path must be given (merge) or not (plan). */
+    int (*parse)(struct ldl_recipe *r, int argc, const char *const *argv, int need_output,
+                 struct ldl_err *err);
+    /* The help text of the verbs that take this language, made from the parameter tables. */
+    void (*help)(struct ldl_buf *out);
+};
+
+extern const struct ldl_language *const ldl_languages[]; /* list.def order, last is NULL */
+
+/* On failure *r is empty. ldl_recipe_free() is idempotent, safe on a zeroed struct. */
+int ldl_recipe_parse(struct ldl_recipe *r, int argc, const char *const *argv, int need_output,
+                     struct ldl_err *err);
+void ldl_recipe_free(struct ldl_recipe *r);
+
+#endif

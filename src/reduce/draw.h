@@ -1,0 +1,27 @@
+/* draw.h -- the random number of an element: counter-based, never a stream.
+ *
+ *     key     = XXH64(tensor name, seed), low and high half
+ *     counter = { (element / 4) low, (element / 4) high, model number, 0 }
+ *     draw    = word element % 4 of Philox4x32-10(counter, key), uniform in 0 .. 2^32-1
+ *
+ * So element 12345 of a tensor gets the same draw on any machine, for any thread count, in any
+ * order. This is a stable format: changing it changes what published merges come out as. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef LDL_REDUCE_DRAW_H
+#define LDL_REDUCE_DRAW_H
+
+#include "kern/kern.h"
+
+struct ldl_draw {
+    uint32_t key[2], model;
+};
+
+void ldl_draw_init(struct ldl_draw *d, uint64_t seed, const char *tensor, uint32_t model);
+
+static inline void ldl_draw(const struct ldl_draw *d, const struct ldl_kern *k, uint32_t *out,
+                            uint64_t first, size_t n)
+{
+    k->philox(out, first, n, d->key, d->model, 0);
+}
+
+#endif

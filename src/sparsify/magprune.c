@@ -1,0 +1,142 @@
+/* magprune.c -- drop elements at random, small changes rather than large.     arXiv:2406.11617
+ *
+ *   r      = rank of |t|, 0 the largest; equal magnitudes share their mean rank    (ranks.h)
+ *   keep   = 1 - ((1 - reserve_p) - epsilon/2 + r * epsilon/n)                     f64
+ *   t      = draw < keep ? t / keep : 0            (rescale: each by its own probability)
+ *
+ * So the largest element is kept with reserve_p + epsilon/2 and the smallest with about
+ * reserve_p - epsilon/2. Random numbers as in dare.c. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sparsify/sparsify.h"
+#include "reduce/draw.h"
+#include "reduce/ranks.h"
+
+struct magprune {
+    double reserve_p, epsilon;
+    int rescale;
+};
+
+static const struct ldl_param params[] = {
+    LDL_PARAM_RESERVE_P(struct magprune),
+    LDL_PARAM_DOUBLE(struct magprune, epsilon, 0, 1, 0.14,
+                     "how far the keep probability of large and small changes is apart"),
+    LDL_PARAM_RESCALE(struct magprune),
+};
+
+struct state {
+    struct magprune p;
+    struct ldl_draw draw;
+    struct ldl_ranks ranks; /* .rank[] becomes the keep probability of each cell */
+};
+
+static int check(const void *params_in, struct ldl_err *err)
+{
+    const struct magprune *p = params_in;
+    if (p->reserve_p > p->epsilon / 2 && p->reserve_p < 1 - p->epsilon)
+        return 0;
+    return ldl_fail(err, LDL_EUSAGE,
+                    "reserve_p %.9g with epsilon %.9g: reserve_p must be above epsilon/2 (%.9g) and "
+                    "below 1 - epsilon (%.9g)",
+                    p->reserve_p, p->epsilon, p->epsilon / 2, 1 - p->epsilon);
+}
+
+static int begin(void **out, const struct ldl_subject *s, const void *params_in,
+                 struct ldl_err *err)
+{
+    struct state *st = ldl_calloc(1, sizeof *st);
+    if (!st)
+        return ldl_oom(err);
+    st->p = *(const struct magprune *)params_in;
+    ldl_draw_init(&st->draw, s->seed, s->tensor, s->model);
+    ldl_ranks_begin(&st->ranks, s->n);
+    *out = st;
+    return 0;
+}
+
+static void end(void *state)
+{
+    struct state *st = state;
+    if (st)
+        ldl_ranks_end(&st->ranks);
+    ldl_free(st);
+}
+
+static uint64_t stride(const void *state)
+{
+    return !((const struct state *)state)->ranks.done;
+}
+
+static int acc_begin(void *state, void **out, struct ldl_err *err)
+{
+    struct ldl_ranks_acc *a = ldl_calloc(1, sizeof *a);
+    if (!a)
+        return ldl_oom(err);
+    int rc = ldl_ranks_acc_begin(&((struct state *)state)->ranks, a, err);
+    if (rc)
+        ldl_free(a);
+    else
+        *out = a;
+    return rc;
+}
+
+static void acc_end(void *acc)
+{
+    if (acc)
+        ldl_ranks_acc_end(acc);
+    ldl_free(acc);
+}
+
+static int scan(void *state, void *acc, const struct ldl_run *run, struct ldl_err *err)
+{
+    return ldl_ranks_scan(&((struct state *)state)->ranks, acc, run->x, run->n, err);
+}
+
+static int solve(void *state, void *const *acc, size_t naccs, struct ldl_err *err)
+{
+    struct state *st = state;
+    struct ldl_ranks *r = &st->ranks;
+    int rc = ldl_ranks_solve(r, (struct ldl_ranks_acc *const *)acc, naccs, err);
+    if (rc || !r->done)
+        return rc;
+    double first = 1 - st->p.reserve_p - st->p.epsilon / 2, step = st->p.epsilon / (double)r->n;
+    for (uint32_t c = 0; c < r->stairs.cells; c++)
+        r->rank[c] = 1 - (first + r->rank[c] * step);
+    return 0;
+}
+
+static void apply(const struct ldl_kern *k, const void *state, const struct ldl_run *run)
+{
+    const struct state *st = state;
+    uint32_t *draws = ldl_run_draws(run);
+    double *p = ldl_run_doubles(run);
+    ldl_draw(&st->draw, k, draws, run->first, run->n);
+    ldl_stairs_map(&st->ranks.stairs, st->ranks.rank, p, run->x, run->n);
+    k->keep_each(run->x, draws, p, st->p.rescale, run->n);
+}
+
+static uint64_t state_bytes(uint64_t n)
+{
+    return sizeof(struct state) + ldl_ranks_state_bytes(n);
+}
+
+const struct ldl_sparsifier ldl_sparsifier_magprune = {
+    .name = "magprune",
+    .summary = "drop changes at random, small ones rather than large ones",
+    .reference = "arXiv:2406.11617",
+    .param = params,
+    .nparams = LDL_COUNT(params),
+    .params_bytes = sizeof(struct magprune),
+    .rounds = "1, or about 4 when a tensor has over 2^17 distinct magnitudes",
+    .random = 1,
+    .check = check,
+    .state_bytes = state_bytes,
+    .acc_bytes = ldl_ranks_acc_bytes,
+    .begin = begin,
+    .stride = stride,
+    .acc_begin = acc_begin,
+    .acc_end = acc_end,
+    .scan = scan,
+    .solve = solve,
+    .apply = apply,
+    .end = end,
+};

@@ -1,0 +1,84 @@
+/* sparsify.h -- the contract of a sparsifier: which elements of one model's task vector survive,
+ * and with which factor.
+ *
+ * A sparsifier may first need facts about the whole tensor (a threshold, ranks). It learns them in
+ * rounds: the caller shows it blocks of the task vector (all of them, or every stride-th), on any
+ * threads in any order, each thread with an accumulator of its own; when a round is over solve()
+ * joins the accumulators and says whether another round is wanted. Then apply() is called on tiles,
+ * in any order, and must depend on nothing but the facts, the elements and their index.
+ *
+ * A member opens no file, starts no thread and has no per-element loop: those are in kern/. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef LDL_SPARSIFY_SPARSIFY_H
+#define LDL_SPARSIFY_SPARSIFY_H
+
+#include "base/param.h"
+#include "kern/kern.h"
+
+/* Elements of one reduction block: fixed, so that sums have one order whatever the tile size. */
+enum { LDL_BLOCK = 4096 };
+
+/* One tensor of one model, for which a sparsifier works. */
+struct ldl_subject {
+    const struct ldl_kern *k;
+    const char *tensor;  /* name */
+    uint64_t n;          /* elements, > 0 */
+    uint32_t model;      /* number in the recipe's order */
+    uint64_t seed;
+};
+
+/* A run of elements inside one block: x[0..n) are elements first .. first+n of the tensor. */
+struct ldl_run {
+    uint64_t first;
+    size_t n;
+    float *x;
+    void *scratch; /* LDL_BLOCK doubles and LDL_BLOCK uint32_t: see ldl_run_draws/_doubles */
+};
+static inline double *ldl_run_doubles(const struct ldl_run *r)
+{
+    return r->scratch;
+}
+static inline uint32_t *ldl_run_draws(const struct ldl_run *r)
+{
+    return (uint32_t *)((double *)r->scratch + LDL_BLOCK);
+}
+enum { LDL_RUN_SCRATCH = LDL_BLOCK * (sizeof(double) + sizeof(uint32_t)) };
+
+struct ldl_sparsifier {
+    const char *name, *summary, *reference;
+    const struct ldl_param *param;
+    size_t nparams, params_bytes;
+    const char *rounds; /* for `ladle plan`: reads of the tensor before the last, "0", "1 to 3" */
+    int random;         /* draws random numbers: the seed matters */
+
+    /* Rules that tie several parameters together; NULL: none. */
+    int (*check)(const void *params, struct ldl_err *err);
+    /* Most bytes a state and one accumulator may take for a tensor of n elements. */
+    uint64_t (*state_bytes)(uint64_t n);
+    uint64_t (*acc_bytes)(uint64_t n);
+
+    /* stride() NULL: needs no facts, goes straight to apply(). */
+    int (*begin)(void **state, const struct ldl_subject *s, const void *params,
+                 struct ldl_err *err);
+    /* Blocks wanted in the coming round: 0 none (ready to apply), 1 all, k every k-th. */
+    uint64_t (*stride)(const void *state);
+    int (*acc_begin)(void *state, void **acc, struct ldl_err *err);
+    void (*acc_end)(void *acc);
+    int (*scan)(void *state, void *acc, const struct ldl_run *run, struct ldl_err *err);
+    int (*solve)(void *state, void *const *acc, size_t naccs, struct ldl_err *err);
+
+    void (*apply)(const struct ldl_kern *k, const void *state, const struct ldl_run *run);
+    void (*end)(void *state);
+};
+
+/* list.def order; last is NULL. ldl_sparsifier_find: NULL when unknown. */
+extern const struct ldl_sparsifier *const ldl_sparsifiers[];
+const struct ldl_sparsifier *ldl_sparsifier_find(const char *name);
+
+/* Rows that several members share, so that a name means one thing. */
+#define LDL_PARAM_RESERVE_P(s) \
+    LDL_PARAM_DOUBLE(s, reserve_p, 0, 1, 0.7, "share of each task vector's elements that is kept")
+#define LDL_PARAM_RESCALE(s) \
+    LDL_PARAM_BOOL(s, rescale, true, "scale what is kept so that the whole keeps its size")
+
+#endif

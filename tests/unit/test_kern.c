@@ -1,0 +1,386 @@
+/* test_kern.c -- every SIMD level against a scalar reference written independently, by memcmp.
+ *
+ * Lengths 0..40, 1023 and 4096, pointers off their vector alignment, and inputs that hold NaN,
+ * infinities, zeros of both signs and subnormals. The f16 and bf16 conversions are checked over all
+ * 65536 codes, and encoding over every boundary between two codes. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "kern/kern.h"
+
+enum { N = 4096, ROOM = N + 32 };
+static float xs[ROOM], ys[ROOM];
+static const size_t lengths[] = { 0, 1, 2, 3, 4, 7, 8, 15, 16, 17, 31, 32, 33, 40, 1023, N };
+
+static uint32_t rng = 12345;
+static uint32_t next(void)
+{
+    return rng = rng * 1664525u + 1013904223u;
+}
+static float from_bits(uint32_t u)
+{
+    float f;
+    memcpy(&f, &u, 4);
+    return f;
+}
+static uint32_t to_bits(float f)
+{
+    uint32_t u;
+    memcpy(&u, &f, 4);
+    return u;
+}
+
+static int fill(void **state)
+{
+    static const uint32_t odd[] = { 0, 0x80000000u, 1, 0x80000001u, 0x007fffffu, 0x00800000u,
+                                    0x7f800000u, 0xff800000u, 0x7fc00000u, 0xffc12345u, 0x7f800001u,
+                                    0x7f7fffffu, 0x3f800000u, 0x38800000u, 0x33000000u, 0x477ff000u };
+    (void)state;
+    for (int i = 0; i < ROOM; i++) {
+        xs[i] = i % 7 == 3 ? from_bits(odd[next() % 16])
+                           : ldexpf((float)(int32_t)next(), (int)(next() % 40) - 45);
+        ys[i] = i % 11 == 5 ? from_bits(odd[next() % 16])
+                            : ldexpf((float)(int32_t)next(), (int)(next() % 20) - 35);
+    }
+    return 0;
+}
+
+/* Runs body for each level, length and misalignment, with k, n, x, y set. */
+#define EACH(...)                                                                    \
+    for (const struct ldl_kern *const *kk = ldl_kern_all(); *kk; kk++)               \
+        for (size_t li = 0; li < sizeof lengths / sizeof *lengths; li++)             \
+            for (size_t off = 0; off < 5; off += 2) {                                \
+                const struct ldl_kern *k = *kk;                                      \
+                size_t n = lengths[li];                                              \
+                const float *x = xs + off, *y = ys + off;                            \
+                (void)y;                                                             \
+                __VA_ARGS__                                                          \
+            }
+
+static float got[ROOM], want[ROOM];
+static double dgot[ROOM], dwant[ROOM];
+
+/* NaNs may differ in sign and payload before encode (operand order is the compiler's): compare
+ * them as NaN, everything else by bits. */
+static void same(const float *a, const float *b, size_t n, const char *what, const char *level)
+{
+    for (size_t i = 0; i < n; i++)
+        if (to_bits(a[i]) != to_bits(b[i]) && !(isnan(a[i]) && isnan(b[i])))
+            fail_msg("%s %s: element %zu: %a, expected %a", what, level, i, (double)a[i],
+                     (double)b[i]);
+}
+
+static void elementwise(void **state)
+{
+    (void)state;
+    EACH({
+        memcpy(got, x, n * 4);
+        k->sub(got, y, n);
+        for (size_t i = 0; i < n; i++)
+            want[i] = x[i] - y[i];
+        same(got, want, n, "sub", k->level);
+
+        memcpy(got, x, n * 4);
+        k->add(got, y, n);
+        for (size_t i = 0; i < n; i++)
+            want[i] = x[i] + y[i];
+        same(got, want, n, "add", k->level);
+
+        memcpy(got, x, n * 4);
+        k->axpy(got, 0.3f, y, n);
+        for (size_t i = 0; i < n; i++) {
+            volatile float product = 0.3f * y[i]; /* rounded before the addition */
+            want[i] = x[i] + product;
+        }
+        same(got, want, n, "axpy", k->level);
+
+        k->mix(got, 0.7f, x, -1.3f, y, n);
+        for (size_t i = 0; i < n; i++) {
+            volatile float a = 0.7f * x[i];
+            volatile float b = -1.3f * y[i];
+            want[i] = a + b;
+        }
+        same(got, want, n, "mix", k->level);
+    })
+}
+
+static void voting(void **state)
+{
+    (void)state;
+    EACH({
+        memcpy(got, y, n * 4);
+        k->vote_count(got, -2.0f, x, n);
+        for (size_t i = 0; i < n; i++)
+            want[i] = y[i] + (x[i] < 0 ? 1.0f : x[i] > 0 ? -1.0f : 0.0f);
+        same(got, want, n, "vote_count", k->level);
+
+        for (size_t i = 0; i < n; i++) {
+            got[i] = want[i] = 1.0f;
+            dgot[i] = dwant[i] = 0.25;
+        }
+        k->agree(got, dgot, 0.5f, 0.1, x, y, n);
+        for (size_t i = 0; i < n; i++) {
+            float v = 0.5f * x[i];
+            int agrees = y[i] >= 0 ? v > 0 : v < 0;
+            volatile float masked = (agrees ? 1.0f : 0.0f) * v;
+            want[i] += masked;
+            dwant[i] += agrees ? 0.1 : 0.0;
+        }
+        same(got, want, n, "agree", k->level);
+        assert_memory_equal(dgot, dwant, n * sizeof *dgot);
+
+        for (size_t i = 0; i < n; i++)
+            dgot[i] = i % 5 == 0 ? 0.0 : i % 5 == 1 ? 1e-9 : i % 5 == 2 ? -1e-8 : (double)y[i];
+        memcpy(got, x, n * 4);
+        k->divide(got, dgot, n);
+        for (size_t i = 0; i < n; i++)
+            want[i] = (float)((double)x[i] / (fabs(dgot[i]) < 1e-8 ? 1.0 : dgot[i]));
+        same(got, want, n, "divide", k->level);
+    })
+}
+
+static void sparsifiers(void **state)
+{
+    static uint32_t draw[ROOM];
+    (void)state;
+    for (int i = 0; i < ROOM; i++)
+        draw[i] = i % 9 == 0 ? 0x80000000u : i % 9 == 1 ? 0x7fffffffu : next();
+    EACH({
+        uint32_t threshold = to_bits(fabsf(x[0]));
+        memcpy(got, x, n * 4);
+        k->trim(got, threshold, 1.5f, n);
+        for (size_t i = 0; i < n; i++)
+            want[i] = (to_bits(x[i]) & 0x7fffffffu) < threshold ? 0.0f : x[i] * 1.5f;
+        same(got, want, n, "trim", k->level);
+
+        static const uint64_t keeps[] = { 0, 1, 0x80000000u, 0xffffffffu, (uint64_t)1 << 32 };
+        for (size_t t = 0; t < 5; t++) {
+            memcpy(got, x, n * 4);
+            k->keep(got, draw + off, keeps[t], 0.7f, n);
+            for (size_t i = 0; i < n; i++)
+                want[i] = draw[off + i] < keeps[t] ? x[i] / 0.7f : 0.0f;
+            same(got, want, n, "keep", k->level);
+        }
+
+        for (size_t i = 0; i < n; i++)
+            dgot[i] = 0.25 + (double)(i % 97) / 200;
+        for (int rescale = 0; rescale < 2; rescale++) {
+            memcpy(got, x, n * 4);
+            k->keep_each(got, draw + off, dgot, rescale, n);
+            for (size_t i = 0; i < n; i++) {
+                float v = rescale ? (float)((double)x[i] / dgot[i]) : x[i];
+                want[i] = (double)draw[off + i] < dgot[i] * 4294967296.0 ? v : 0.0f;
+            }
+            same(got, want, n, "keep_each", k->level);
+        }
+    })
+}
+
+static void reductions(void **state)
+{
+    (void)state;
+    EACH({
+        double lane[16] = { 0 };
+        for (size_t i = 0; i < n; i++)
+            lane[i % 16] += (double)x[i] * (double)y[i];
+        for (int width = 8; width; width /= 2)
+            for (int l = 0; l < width; l++)
+                lane[l] += lane[l + width];
+        double d = k->dot(x, y, n);
+        assert_true(memcmp(&d, lane, sizeof d) == 0 || (isnan(d) && isnan(lane[0])));
+        double s = k->sum_squares(x, n);
+        double s2 = k->dot(x, x, n);
+        assert_true(memcmp(&s, &s2, sizeof s) == 0 || (isnan(s) && isnan(s2)));
+
+        uint64_t nans = 5, infs = 7, wn = 5, wi = 7;
+        k->count_odd(x, n, &nans, &infs);
+        for (size_t i = 0; i < n; i++) {
+            wn += isnan(x[i]) != 0;
+            wi += isinf(x[i]) != 0;
+        }
+        assert_int_equal(nans, wn);
+        assert_int_equal(infs, wi);
+    })
+}
+
+static void census(void **state)
+{
+    static uint64_t bins[1 << 12], expected[1 << 12];
+    (void)state;
+    EACH({
+        uint32_t from = 0x3a000000u, to = from + (1u << 24) - 1;
+        struct ldl_census c = { .below = 3, .above_min = 0x80000000u };
+        uint64_t below = 3;
+        uint32_t above_min = 0x80000000u;
+        double all[16] = { 0 }, above[16] = { 0 };
+        memset(bins, 0, sizeof bins);
+        memset(expected, 0, sizeof expected);
+        k->census(&c, bins, x, n, from, to, 12);
+        for (size_t i = 0; i < n; i++) {
+            uint32_t mag = to_bits(x[i]) & 0x7fffffffu;
+            below += mag < from;
+            if (mag > to && mag < above_min)
+                above_min = mag;
+            if (mag >= from && mag <= to)
+                expected[(mag - from) >> 12]++;
+            all[i % 16] += (double)fabsf(x[i]);
+            above[i % 16] += mag > to ? (double)fabsf(x[i]) : 0.0;
+        }
+        for (int width = 8; width; width /= 2)
+            for (int l = 0; l < width; l++) {
+                all[l] += all[l + width];
+                above[l] += above[l + width];
+            }
+        assert_int_equal(c.below, below);
+        assert_int_equal(c.above_min, above_min);
+        assert_memory_equal(bins, expected, sizeof bins);
+        assert_true(c.sum == all[0] || (isnan(c.sum) && isnan(all[0])));
+        assert_true(c.sum_above == above[0] || (isnan(c.sum_above) && isnan(above[0])));
+    })
+}
+
+/* The value of an f16 code, by the definition of the format. */
+static float f16_value(uint16_t h)
+{
+    int e = h >> 10 & 31, m = h & 1023;
+    float v = e == 31 ? (m ? NAN : INFINITY) : e ? ldexpf((float)(m + 1024), e - 25)
+                                                 : ldexpf((float)m, -24);
+    return h & 0x8000 ? -v : v;
+}
+
+static void decode_all_codes(void **state)
+{
+    static uint16_t code[65536];
+    static float f[65536];
+    (void)state;
+    for (int i = 0; i < 65536; i++)
+        code[i] = (uint16_t)i;
+    for (const struct ldl_kern *const *k = ldl_kern_all(); *k; k++) {
+        (*k)->decode[LDL_F16](f, code, 65536);
+        for (int i = 0; i < 65536; i++) {
+            float v = f16_value((uint16_t)i);
+            assert_true(isnan(v) ? isnan(f[i]) : to_bits(v) == to_bits(f[i]));
+        }
+        (*k)->decode[LDL_BF16](f, code, 65536);
+        for (int i = 0; i < 65536; i++)
+            assert_int_equal(to_bits(f[i]), (uint32_t)i << 16);
+    }
+}
+
+/* Between two neighbouring codes the middle goes to the even one, and what is next to the middle to
+ * the nearer one. */
+static void encode_16(enum ldl_dtype type, uint16_t last_finite)
+{
+    for (const struct ldl_kern *const *k = ldl_kern_all(); *k; k++)
+        for (uint32_t h = 0; h < last_finite; h++) {
+            uint16_t pair[2] = { (uint16_t)h, (uint16_t)(h + 1) }, out[6];
+            float v[2], in[6];
+            (*k)->decode[type](v, pair, 2);
+            float middle = (float)(((double)v[0] + (double)v[1]) / 2);
+            in[0] = v[0];
+            in[1] = nextafterf(middle, 0);
+            in[2] = middle;
+            in[3] = nextafterf(middle, INFINITY);
+            in[4] = v[1];
+            in[5] = -middle;
+            (*k)->encode[type](out, in, 6);
+            uint16_t even = pair[h & 1];
+            uint16_t expected[6] = { pair[0], pair[0], even, pair[1], pair[1],
+                                     (uint16_t)(even | 0x8000) };
+            assert_memory_equal(out, expected, sizeof out);
+        }
+}
+
+static void encode_boundaries(void **state)
+{
+    (void)state;
+    encode_16(LDL_F16, 0x7bff);
+    encode_16(LDL_BF16, 0x7f7e); /* the last middle is no f32 number */
+}
+
+static void encode_odd(void **state)
+{
+    const float in[] = { from_bits(0x7f800001u), from_bits(0xffffffffu), INFINITY, -INFINITY,
+                         65519.996f, 65520.0f, -65520.0f, 3.4e38f, -0.0f };
+    static const uint16_t f16[] = { 0x7e00, 0x7e00, 0x7c00, 0xfc00, 0x7bff, 0x7c00, 0xfc00, 0x7c00,
+                                    0x8000 };
+    uint16_t out[9];
+    uint32_t wide[9];
+    double dbl[9];
+    (void)state;
+    for (const struct ldl_kern *const *k = ldl_kern_all(); *k; k++) {
+        (*k)->encode[LDL_F16](out, in, 9);
+        assert_memory_equal(out, f16, sizeof out);
+        (*k)->encode[LDL_BF16](out, in, 9);
+        assert_int_equal(out[0], 0x7fc0);
+        assert_int_equal(out[1], 0x7fc0);
+        assert_int_equal(out[2], 0x7f80);
+        assert_int_equal(out[8], 0x8000);
+        (*k)->encode[LDL_F32](wide, in, 9);
+        assert_int_equal(wide[0], 0x7fc00000);
+        assert_int_equal(wide[1], 0x7fc00000);
+        assert_int_equal(wide[8], 0x80000000u);
+        (*k)->encode[LDL_F64](dbl, in, 9);
+        uint64_t nan;
+        memcpy(&nan, &dbl[1], 8);
+        assert_true(nan == 0x7ff8000000000000u);
+        assert_true(dbl[4] == (double)in[4] && dbl[2] == INFINITY);
+        float back[2];
+        double halfway[2] = { 1.0 + 0x1p-24, 1.0 + 3 * 0x1p-24 };
+        (*k)->decode[LDL_F64](back, halfway, 2);
+        assert_true(back[0] == 1.0f && back[1] == 1.0f + 0x1p-22f);
+    }
+}
+
+/* The all-zero vector of the Random123 distribution; and its pi vector with the second counter word
+ * cut to 0x05a308d3, since an element's number has 64 bits (computed by a program that gives all
+ * three published vectors). */
+static void philox_vectors(void **state)
+{
+    static const uint32_t zero_key[2] = { 0, 0 }, pi_key[2] = { 0xa4093822u, 0x299f31d0u };
+    static const uint32_t zeros[4] = { 0x6627e8d5u, 0xe169c58du, 0xbc57ac4cu, 0x9b00dbd8u };
+    static const uint32_t pi[4] = { 0x2fe11a02u, 0x572a2f27u, 0x2f88763bu, 0x78d5e325u };
+    uint32_t out[4];
+    (void)state;
+    for (const struct ldl_kern *const *k = ldl_kern_all(); *k; k++) {
+        (*k)->philox(out, 0, 4, zero_key, 0, 0);
+        assert_memory_equal(out, zeros, sizeof out);
+        (*k)->philox(out, 0x05a308d3243f6a88u * 4, 4, pi_key, 0x13198a2eu, 0x03707344u);
+        assert_memory_equal(out, pi, sizeof out);
+    }
+}
+
+static void philox_any_start(void **state)
+{
+    static const uint32_t key[2] = { 7, 9 };
+    static uint32_t whole[1000], part[1000], first[1000];
+    (void)state;
+    ldl_kern_all()[0]->philox(first, 0, 1000, key, 3, 0);
+    for (const struct ldl_kern *const *k = ldl_kern_all(); *k; k++) {
+        (*k)->philox(whole, 0, 1000, key, 3, 0);
+        assert_memory_equal(whole, first, sizeof whole);
+        for (size_t from = 0; from < 70; from++) {
+            (*k)->philox(part, from, 200, key, 3, 0);
+            assert_memory_equal(part, whole + from, 200 * sizeof *part);
+        }
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(elementwise),       cmocka_unit_test(voting),
+        cmocka_unit_test(sparsifiers),       cmocka_unit_test(reductions),
+        cmocka_unit_test(census),            cmocka_unit_test(decode_all_codes),
+        cmocka_unit_test(encode_boundaries), cmocka_unit_test(encode_odd),
+        cmocka_unit_test(philox_vectors),    cmocka_unit_test(philox_any_start),
+    };
+    return cmocka_run_group_tests_name("kern", tests, fill, NULL);
+}

@@ -1,0 +1,247 @@
+/* test_reduce.c -- k-th magnitude and ranks against a plain sort, for distributions that are kind
+ * and unkind, with one accumulator and with several. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "reduce/kth.h"
+#include "reduce/ranks.h"
+
+static uint32_t rng = 1;
+static uint32_t next(void)
+{
+    return rng = rng * 1664525u + 1013904223u;
+}
+static double uniform(void)
+{
+    return (next() >> 8) / 16777216.0;
+}
+static uint32_t mag_of(float f)
+{
+    uint32_t u;
+    memcpy(&u, &f, 4);
+    return u & 0x7fffffffu;
+}
+static float float_of(uint32_t u)
+{
+    float f;
+    memcpy(&f, &u, 4);
+    return f;
+}
+
+enum { GAUSS, UNIFORM, TIES, ZEROS, CONSTANT, ROWS, SORTED, EXTREME, KINDS };
+
+static float *make(int kind, size_t n)
+{
+    float *x = malloc(n * sizeof *x);
+    assert_non_null(x);
+    for (size_t i = 0; i < n; i++) {
+        double g = sqrt(-2 * log(uniform() + 1e-9)) * cos(6.283185307 * uniform());
+        switch (kind) {
+        case GAUSS: x[i] = (float)g; break;
+        case UNIFORM: x[i] = (float)(uniform() - 0.5); break;
+        case TIES: x[i] = (float)(int)(g * 3) * 0.25f; break;
+        case ZEROS: x[i] = next() % 10 < 7 ? -0.0f : (float)g; break;
+        case CONSTANT: x[i] = -2.5f; break;
+        case ROWS: x[i] = (float)ldexp(g, (int)(i * 60 / n) - 30); break;
+        case SORTED: x[i] = (float)i; break;
+        case EXTREME: x[i] = float_of(next()); break;
+        }
+        if (kind == EXTREME && isnan(x[i]))
+            x[i] = INFINITY;
+    }
+    return x;
+}
+
+static int by_value(const void *a, const void *b)
+{
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    return (x > y) - (x < y);
+}
+
+static uint32_t *sorted_mags(const float *x, size_t n)
+{
+    uint32_t *s = malloc(n * sizeof *s);
+    assert_non_null(s);
+    for (size_t i = 0; i < n; i++)
+        s[i] = mag_of(x[i]);
+    qsort(s, n, sizeof *s, by_value);
+    return s;
+}
+
+enum { BLOCK = 64, ACCS = 3 };
+
+static int run_kth(struct ldl_kth *s, const float *x, size_t n)
+{
+    int rounds = 0;
+    for (uint64_t stride; (stride = ldl_kth_stride(s)) != 0; rounds++) {
+        struct ldl_kth_acc acc[ACCS], *list[ACCS];
+        for (int a = 0; a < ACCS; a++) {
+            assert_int_equal(ldl_kth_acc_begin(s, &acc[a], NULL), 0);
+            list[a] = &acc[a];
+        }
+        for (uint64_t b = 0; b * BLOCK < n; b += stride)
+            ldl_kth_scan(s, &acc[b % ACCS], b * BLOCK, x + b * BLOCK,
+                         LDL_MIN((size_t)BLOCK, n - b * BLOCK));
+        assert_int_equal(ldl_kth_solve(s, list, ACCS, NULL), 0);
+        for (int a = 0; a < ACCS; a++)
+            ldl_kth_acc_end(&acc[a]);
+        assert_true(rounds < 6);
+    }
+    return rounds;
+}
+
+static void check_kth(const float *x, const uint32_t *sorted, size_t n, uint64_t lo)
+{
+    struct ldl_kth s;
+    uint64_t hi = LDL_MIN(lo + 1, n - 1);
+    assert_int_equal(ldl_kth_begin(&s, ldl_kern_all()[0], n, BLOCK, lo, hi, NULL), 0);
+    run_kth(&s, x, n);
+    assert_int_equal(s.mag_lo, sorted[lo]);
+    assert_int_equal(s.mag_hi, sorted[hi]);
+    double all = 0, kept = 0;
+    for (size_t i = 0; i < n; i++) {
+        all += (double)float_of(sorted[i]);
+        kept += sorted[i] >= s.mag_hi ? (double)float_of(sorted[i]) : 0;
+    }
+    if (isfinite(all)) {
+        assert_true(fabs(s.total - all) <= 1e-12 * all);
+        assert_true(fabs(ldl_kth_sum_from(&s, s.mag_hi) - kept) <= 1e-12 * all);
+    }
+    ldl_kth_end(&s);
+}
+
+static void kth(void **state)
+{
+    static const size_t sizes[] = { 1, 2, 3, 63, 64, 65, 1000, 16384, 40001 };
+    (void)state;
+    for (int kind = 0; kind < KINDS; kind++)
+        for (size_t z = 0; z < sizeof sizes / sizeof *sizes; z++) {
+            size_t n = sizes[z];
+            float *x = make(kind, n);
+            uint32_t *sorted = sorted_mags(x, n);
+            uint64_t ranks[] = { 0, n / 10, n / 3, n / 2, n - 1 - n / 20, n - 1 };
+            for (size_t r = 0; r < sizeof ranks / sizeof *ranks; r++)
+                check_kth(x, sorted, n, ranks[r]);
+            free(sorted);
+            free(x);
+        }
+}
+
+/* The sample must do its work: on a plain distribution four rounds are enough. */
+static void kth_is_quick(void **state)
+{
+    (void)state;
+    size_t n = 1 << 20;
+    float *x = make(GAUSS, n);
+    struct ldl_kth s;
+    assert_int_equal(ldl_kth_begin(&s, ldl_kern_all()[0], n, BLOCK, n / 3, n / 3 + 1, NULL), 0);
+    int rounds = run_kth(&s, x, n);
+    assert_in_range(rounds, 2, 4);
+    ldl_kth_end(&s);
+    free(x);
+}
+
+static void nan_shows_in_the_sum(void **state)
+{
+    (void)state;
+    float x[100];
+    struct ldl_kth s;
+    for (int i = 0; i < 100; i++)
+        x[i] = (float)i;
+    x[17] = NAN;
+    assert_int_equal(ldl_kth_begin(&s, ldl_kern_all()[0], 100, BLOCK, 30, 31, NULL), 0);
+    run_kth(&s, x, 100);
+    assert_true(isnan(s.total));
+    ldl_kth_end(&s);
+}
+
+static void run_ranks(struct ldl_ranks *r, const float *x, size_t n, size_t accs)
+{
+    for (int round = 0; !r->done; round++) {
+        struct ldl_ranks_acc acc[ACCS], *list[ACCS];
+        for (size_t a = 0; a < accs; a++) {
+            assert_int_equal(ldl_ranks_acc_begin(r, &acc[a], NULL), 0);
+            list[a] = &acc[a];
+        }
+        for (size_t at = 0; at < n; at += 4096)
+            assert_int_equal(ldl_ranks_scan(r, &acc[at / 4096 % accs], x + at,
+                                            LDL_MIN((size_t)4096, n - at), NULL), 0);
+        assert_int_equal(ldl_ranks_solve(r, list, accs, NULL), 0);
+        for (size_t a = 0; a < accs; a++)
+            ldl_ranks_acc_end(&acc[a]);
+        assert_true(round < 20);
+    }
+}
+
+/* Mean rank, counted from the largest, of what equals sorted[i]. */
+static double mean_rank(const uint32_t *sorted, size_t n, size_t i)
+{
+    size_t from = i, to = i;
+    while (from > 0 && sorted[from - 1] == sorted[i])
+        from--;
+    while (to + 1 < n && sorted[to + 1] == sorted[i])
+        to++;
+    return (double)(n - 1) - (double)(from + to) / 2;
+}
+
+static void check_ranks(const float *x, size_t n, double allowed)
+{
+    uint32_t *sorted = sorted_mags(x, n);
+    for (size_t accs = 1; accs <= ACCS; accs += 2) {
+        struct ldl_ranks r;
+        ldl_ranks_begin(&r, n);
+        run_ranks(&r, x, n, accs);
+        for (size_t i = 0; i < n; i += 1 + n / 5000) {
+            float v = float_of(sorted[i]);
+            double got;
+            ldl_stairs_map(&r.stairs, r.rank, &got, &v, 1);
+            assert_true(fabs(got - mean_rank(sorted, n, i)) <= allowed);
+        }
+        ldl_ranks_end(&r);
+    }
+    free(sorted);
+}
+
+static void ranks_exact(void **state)
+{
+    static const size_t sizes[] = { 1, 2, 5, 1000, 70001 };
+    (void)state;
+    for (int kind = 0; kind < KINDS; kind++)
+        for (size_t z = 0; z < sizeof sizes / sizeof *sizes; z++) {
+            float *x = make(kind, sizes[z]);
+            check_ranks(x, sizes[z], 0);
+            free(x);
+        }
+}
+
+/* Above 2^20 distinct magnitudes: off by less than n / 2^20. */
+static void ranks_of_many(void **state)
+{
+    static const int kinds[] = { GAUSS, SORTED, EXTREME };
+    size_t n = 1500000;
+    (void)state;
+    for (size_t i = 0; i < 3; i++) {
+        float *x = make(kinds[i], n);
+        for (size_t t = 0; kinds[i] == GAUSS && t < n; t += 3)
+            x[t] = 0.125f; /* a third are equal: their rank must be exact */
+        check_ranks(x, n, (double)n / (1 << 20) + 0.5);
+        free(x);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(kth),         cmocka_unit_test(kth_is_quick),
+        cmocka_unit_test(ranks_exact), cmocka_unit_test(nan_shows_in_the_sum),
+        cmocka_unit_test(ranks_of_many),
+    };
+    return cmocka_run_group_tests_name("reduce", tests, NULL, NULL);
+}
