@@ -3,8 +3,8 @@
 
 Every method merges the same models (tensors of 1 to 3 million elements, bf16 and f32; the f32 deltas
 have over 2^20 distinct magnitudes) under 1, 2 and 7 threads, LADLE_TILE = 4096, 20000, 131072 and the
-default, and each LADLE_CPU level that this machine has. Threads x tiles are all combined, the SIMD
-level goes round with them so that it meets each of both; a last run has little memory. All files
+default, and each LADLE_CPU level that this machine has. Threads x tiles are all combined (every second
+pair for f32), the SIMD level goes round with them so that it meets each of both; a last run has little memory. All files
 but merge_config.json are hashed. Under a sanitizer (LADLE_SANITIZE) the tensors and the grid are smaller.
 usage: invariance.py [METHOD ...]
 SPDX-License-Identifier: Apache-2.0"""
@@ -80,7 +80,7 @@ def run(tmp, method, dtype, threads, tile, level, extra=()):
     env = {k: v for k, v in (("LADLE_TILE", tile), ("LADLE_CPU", level)) if v}
     models = [os.path.join(tmp, f"{dtype}-{i}") for i in (1, 2)]
     r = lt.ladle("merge", *words(method), "--model_path_list", *models, "--base_model_path", os.path.join(tmp, f"{dtype}-0"),
-                 "--output_path", out, "--overwrite", "--no-fsync", "--seed", "5", "--threads", threads, "--n_process", "2",
+                 "--output_path", out, "--overwrite", "--no-fsync", "--seed", "5", "--reserve_p", "0.4", "--threads", threads, "--n_process", "2",
                  *extra, env=env, timeout=900)
     return (digest(out), None) if r.rc == 0 else (None, r.problems()[0])
 
@@ -102,6 +102,7 @@ def main():
                 problems, runs = [wrong] if wrong else [], 1
                 plan = [(t, tile, cpu[(i + j) % len(cpu)] if cpu else None, ())
                         for i, t in enumerate(THREADS) for j, tile in enumerate(TILES)]
+                plan = plan[::2] if dtype == "F32" else plan
                 plan += [(2, None, None, ("--max-memory", "64M")), (7, "131072", None, ("--max-memory", "1G"))]
                 for threads, tile, level, extra in plan if not wrong else ():
                     got, wrong = run(tmp, method, dtype, threads, tile, level, extra)

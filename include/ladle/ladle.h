@@ -26,7 +26,7 @@ extern "C" {
 #endif
 
 #define LADLE_VERSION "0.1.0"
-#define LADLE_API __attribute__((visibility("default")))
+#define LADLE_API     __attribute__((visibility("default")))
 
 /* Status of every call, and the exit status of the program. */
 enum ladle_status {
@@ -53,7 +53,8 @@ typedef struct ladle_plan ladle_plan;
 enum {
     LADLE_NEED_OUTPUT = 1, /* output_path must be given */
     LADLE_JSON = 2,        /* print as JSON */
-    LADLE_DIFFABLE = 4     /* print without what differs between equal checkpoints (paths, sizes of files) */
+    LADLE_DIFFABLE =
+        4 /* print without what differs between equal checkpoints (paths, sizes of files) */
 };
 
 /* Reads the settings (the words after `ladle merge`), opens the models' headers and checks

@@ -68,7 +68,8 @@ static void method_json(struct ldl_buf *b, const struct ldl_method *m, int first
 {
     const struct ldl_sparsifier *s = m->sparsifier;
     const struct ldl_combiner *c = m->combiner;
-    ldl_buf_printf(b, "%s\n  {\n    \"name\": \"%s\",\n    \"language\": \"%s\",\n    \"summary\": ",
+    ldl_buf_printf(b,
+                   "%s\n  {\n    \"name\": \"%s\",\n    \"language\": \"%s\",\n    \"summary\": ",
                    first ? "" : ",", m->name, m->language);
     ldl_buf_json(b, m->summary);
     ldl_buf_printf(b, ",\n    \"sparsifier\": %s%s%s", s ? "\"" : "", s ? s->name : "null",
@@ -80,7 +81,8 @@ static void method_json(struct ldl_buf *b, const struct ldl_method *m, int first
         ldl_buf_puts(b, "null");
     ldl_buf_printf(b, ",\n    \"combiner\": \"%s\",\n    \"combiner_reference\": ", c->name);
     ldl_buf_json(b, c->reference);
-    ldl_buf_printf(b, ",\n    \"min_models\": %zu,\n    \"max_models\": %zu,\n    \"parameters\": [",
+    ldl_buf_printf(b,
+                   ",\n    \"min_models\": %zu,\n    \"max_models\": %zu,\n    \"parameters\": [",
                    c->min_models, c->max_models);
     each_param(b, m, param_json);
     ldl_buf_puts(b, "\n    ]\n  }");
@@ -96,7 +98,8 @@ static int unknown_method(const char *name, struct ldl_err *err)
     if (near)
         return ldl_fail(err, LDL_EUSAGE, "'%s' is not a merge method; did you mean '%s'?", name,
                         near);
-    return ldl_fail(err, LDL_EUSAGE, "'%s' is not a merge method; `ladle methods` lists them", name);
+    return ldl_fail(err, LDL_EUSAGE, "'%s' is not a merge method; `ladle methods` lists them",
+                    name);
 }
 
 int ladle_methods(const char *name, int flags, ladle_sink sink, void *ctx,

@@ -125,10 +125,16 @@ int ladle_plan_run(ladle_plan *p, ladle_progress_fn progress, void *ctx, struct 
         rc = note_odd(p, &r, &err);
     if (rc == 0)
         p->result = (struct ladle_result){
-            .models = p->plan.recipe.nmodels, .output = p->plan.recipe.output,
-            .tensors = p->plan.njobs, .bytes_read = r.bytes_read,
-            .bytes_written = r.bytes_written, .nans_in = r.nans_in, .infs_in = r.infs_in,
-            .nans_out = r.nans_out, .infs_out = r.infs_out, .seconds = now() - t.start,
+            .models = p->plan.recipe.nmodels,
+            .output = p->plan.recipe.output,
+            .tensors = p->plan.njobs,
+            .bytes_read = r.bytes_read,
+            .bytes_written = r.bytes_written,
+            .nans_in = r.nans_in,
+            .infs_in = r.infs_in,
+            .nans_out = r.nans_out,
+            .infs_out = r.infs_out,
+            .seconds = now() - t.start,
             .threads = r.threads,
         };
     return give(error, &err, rc);

@@ -109,9 +109,9 @@ static void put_output(struct ldl_buf *b, const struct ldl_plan *p)
         ldl_buf_printf(b, "  %s, %s\n", p->shard[s].name, ldl_human(size, p->shard[s].bytes));
     ldl_buf_printf(b, "  %s\n  merge_config.json\n", p->index_name);
     for (size_t i = 0; i < p->side.n; i++)
-        ldl_buf_printf(b, "  %s (from %s%s)\n", p->side.name[i], p->side_dir,
-                       p->config.text && strcmp(p->side.name[i], "config.json") == 0
-                           ? ", dtype edited" : "");
+        ldl_buf_printf(
+            b, "  %s (from %s%s)\n", p->side.name[i], p->side_dir,
+            p->config.text && strcmp(p->side.name[i], "config.json") == 0 ? ", dtype edited" : "");
 }
 
 static void plan_text(struct ldl_buf *b, const ladle_plan *plan)
@@ -122,7 +122,8 @@ static void plan_text(struct ldl_buf *b, const ladle_plan *plan)
     put_models(b, p);
     put_output(b, p);
     ldl_buf_printf(b, "reading   %s for each pass over all inputs\n", ldl_human(size, p->bytes_in));
-    ldl_buf_printf(b, "passes    1 that writes, after %s by the sparsifier and %d by the combiner\n",
+    ldl_buf_printf(b,
+                   "passes    1 that writes, after %s by the sparsifier and %d by the combiner\n",
                    rounds(p), p->merge.method->combiner->facts != 0);
     ldl_buf_printf(b, "memory    at most about %s, %d thread%s, tiles of %zu elements\n",
                    ldl_human(size, plan->budget.peak_bytes), plan->budget.threads,
@@ -187,12 +188,14 @@ static void plan_json(struct ldl_buf *b, const ladle_plan *plan)
     json_pair(b, "combiner", m->combiner->name);
     ldl_buf_puts(b, ",\n  ");
     json_pair(b, "output", p->recipe.output);
-    ldl_buf_printf(b, ",\n  \"seed\": %llu,\n  \"bytes_per_pass\": %llu,\n  \"bytes_written\": %llu,\n",
-                   (unsigned long long)p->recipe.seed, (unsigned long long)p->bytes_in,
-                   (unsigned long long)p->bytes_out);
+    ldl_buf_printf(
+        b, ",\n  \"seed\": %llu,\n  \"bytes_per_pass\": %llu,\n  \"bytes_written\": %llu,\n",
+        (unsigned long long)p->recipe.seed, (unsigned long long)p->bytes_in,
+        (unsigned long long)p->bytes_out);
     ldl_buf_puts(b, "  ");
     json_pair(b, "passes_before_the_last", rounds(p));
-    ldl_buf_printf(b, ",\n  \"combiner_passes\": %d,\n  \"threads\": %d,\n  \"tile_elements\": %zu,\n",
+    ldl_buf_printf(b,
+                   ",\n  \"combiner_passes\": %d,\n  \"threads\": %d,\n  \"tile_elements\": %zu,\n",
                    m->combiner->facts != 0, plan->budget.threads, plan->budget.tile_elems);
     ldl_buf_printf(b, "  \"peak_memory_bytes\": %llu,\n",
                    (unsigned long long)plan->budget.peak_bytes);
@@ -274,8 +277,7 @@ static void show_text(struct ldl_buf *b, const struct ldl_model *m, int diffable
     ldl_buf_printf(b, ", %zu file%s\n", m->nfiles, m->nfiles == 1 ? "" : "s");
 }
 
-int ladle_show(const char *model, int flags, ladle_sink sink, void *ctx,
-               struct ladle_error *error)
+int ladle_show(const char *model, int flags, ladle_sink sink, void *ctx, struct ladle_error *error)
 {
     struct ldl_err err = { 0 };
     struct ldl_buf b = { 0 };

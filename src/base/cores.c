@@ -20,8 +20,8 @@ static int quota_v2(void)
     FILE *f = fopen("/proc/self/cgroup", "re");
     while (f && fgets(line, sizeof line, f))
         if (strncmp(line, "0::", 3) == 0)
-            snprintf(path, sizeof path, "/sys/fs/cgroup%.*s/cpu.max",
-                     (int)strcspn(line + 3, "\n"), line + 3);
+            snprintf(path, sizeof path, "/sys/fs/cgroup%.*s/cpu.max", (int)strcspn(line + 3, "\n"),
+                     line + 3);
     if (f)
         fclose(f);
     f = fopen(path[0] ? path : "/sys/fs/cgroup/cpu.max", "re");

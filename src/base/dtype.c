@@ -31,9 +31,9 @@ static const struct {
     const char *word;
     enum ldl_dtype dtype;
 } words[] = {
-    { "float64", LDL_F64 }, { "fp64", LDL_F64 },   { "f64", LDL_F64 },   { "double", LDL_F64 },
-    { "float32", LDL_F32 }, { "fp32", LDL_F32 },   { "f32", LDL_F32 },   { "float", LDL_F32 },
-    { "float16", LDL_F16 }, { "fp16", LDL_F16 },   { "f16", LDL_F16 },   { "half", LDL_F16 },
+    { "float64", LDL_F64 }, { "fp64", LDL_F64 },      { "f64", LDL_F64 }, { "double", LDL_F64 },
+    { "float32", LDL_F32 }, { "fp32", LDL_F32 },      { "f32", LDL_F32 }, { "float", LDL_F32 },
+    { "float16", LDL_F16 }, { "fp16", LDL_F16 },      { "f16", LDL_F16 }, { "half", LDL_F16 },
     { "bf16", LDL_BF16 },   { "bfloat16", LDL_BF16 },
 };
 

@@ -6,10 +6,22 @@
 #include <stddef.h>
 
 enum ldl_dtype {
-    LDL_F64, LDL_F32, LDL_F16, LDL_BF16,
+    LDL_F64,
+    LDL_F32,
+    LDL_F16,
+    LDL_BF16,
     LDL_U16_BF16, /* bf16 bits under the tag U16: how Paddle stores bf16 */
-    LDL_I64, LDL_I32, LDL_I16, LDL_I8, LDL_U64, LDL_U32, LDL_U16, LDL_U8, LDL_BOOL,
-    LDL_F8_E4M3, LDL_F8_E5M2, /* listed and copied; arithmetic on them is not in this build */
+    LDL_I64,
+    LDL_I32,
+    LDL_I16,
+    LDL_I8,
+    LDL_U64,
+    LDL_U32,
+    LDL_U16,
+    LDL_U8,
+    LDL_BOOL,
+    LDL_F8_E4M3,
+    LDL_F8_E5M2, /* listed and copied; arithmetic on them is not in this build */
     LDL_DTYPES
 };
 

@@ -11,12 +11,12 @@
 
 enum ldl_code {
     LDL_OK = 0,
-    LDL_EIO = 1,      /* reading, writing or memory failed, or a bug of ours */
-    LDL_EUSAGE = 2,   /* a flag or a recipe asks for something that is wrong */
-    LDL_EDEVICE = 3,  /* the device asked for is not there */
-    LDL_EINPUT = 4,   /* an input checkpoint is missing, damaged or does not fit the others */
-    LDL_EOUTPUT = 5,  /* the output place is refused: not empty, in use, too small ... */
-    LDL_EINTR = 130,  /* stopped by a signal */
+    LDL_EIO = 1,     /* reading, writing or memory failed, or a bug of ours */
+    LDL_EUSAGE = 2,  /* a flag or a recipe asks for something that is wrong */
+    LDL_EDEVICE = 3, /* the device asked for is not there */
+    LDL_EINPUT = 4,  /* an input checkpoint is missing, damaged or does not fit the others */
+    LDL_EOUTPUT = 5, /* the output place is refused: not empty, in use, too small ... */
+    LDL_EINTR = 130, /* stopped by a signal */
 };
 
 struct ldl_err {

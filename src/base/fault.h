@@ -7,8 +7,15 @@
 #ifndef LDL_BASE_FAULT_H
 #define LDL_BASE_FAULT_H
 
-enum ldl_fault_kind { LDL_FAULT_ALLOC, LDL_FAULT_OPEN, LDL_FAULT_READ, LDL_FAULT_WRITE,
-                      LDL_FAULT_SYNC, LDL_FAULT_RENAME, LDL_FAULT_THREAD };
+enum ldl_fault_kind {
+    LDL_FAULT_ALLOC,
+    LDL_FAULT_OPEN,
+    LDL_FAULT_READ,
+    LDL_FAULT_WRITE,
+    LDL_FAULT_SYNC,
+    LDL_FAULT_RENAME,
+    LDL_FAULT_THREAD
+};
 
 #ifdef LDL_FAULTS
 int ldl_fault(enum ldl_fault_kind kind);

@@ -21,8 +21,7 @@ int ldl_sync_dir(const char *path, struct ldl_err *err);
 /* The whole file, NUL-terminated, into out (emptied first). Longer than max_bytes: LDL_EINPUT. */
 int ldl_read_file(const char *path, uint64_t max_bytes, struct ldl_buf *out, struct ldl_err *err);
 /* Creates or truncates a file (mode 0666 less umask) and writes it; fsync when durable. */
-int ldl_write_file(const char *path, const void *bytes, size_t n, int durable,
-                   struct ldl_err *err);
+int ldl_write_file(const char *path, const void *bytes, size_t n, int durable, struct ldl_err *err);
 
 /* "dir/name" in new memory (NULL: no memory). */
 char *ldl_path_join(const char *dir, const char *name);

@@ -199,9 +199,9 @@ static int take_string(struct ldl_json *j, struct ldl_buf *out, struct ldl_err *
         if (*j->at == '"')
             break;
         if (*j->at != '\\')
-            return ldl_json_fail(j, err, (unsigned char)*j->at < 0x20
-                                             ? "a control character in a string"
-                                             : "the text is not UTF-8");
+            return ldl_json_fail(j, err,
+                                 (unsigned char)*j->at < 0x20 ? "a control character in a string"
+                                                              : "the text is not UTF-8");
         int status = take_escape(j, out, err);
         if (status)
             return status;

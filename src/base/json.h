@@ -24,9 +24,9 @@ enum { LDL_JSON_DEPTH = 64 };
 
 struct ldl_json {
     const char *begin, *at, *end;
-    const char *name;                /* for messages; must outlive the reader */
+    const char *name; /* for messages; must outlive the reader */
     int depth;
-    char open[LDL_JSON_DEPTH];       /* '{' or '[' for each open level */
+    char open[LDL_JSON_DEPTH];          /* '{' or '[' for each open level */
     unsigned char used[LDL_JSON_DEPTH]; /* a first item was read: a comma is due */
 };
 

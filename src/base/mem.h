@@ -11,12 +11,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define LDL_COUNT(a) (sizeof(a) / sizeof((a)[0]))
+#define LDL_COUNT(a)  (sizeof(a) / sizeof((a)[0]))
 #define LDL_MIN(a, b) ((a) < (b) ? (a) : (b))
 #define LDL_MAX(a, b) ((a) > (b) ? (a) : (b))
 
 /* NULL when memory is short. free() of NULL is fine. Owned by the caller. */
-void *ldl_alloc(size_t bytes);              /* contents undefined */
+void *ldl_alloc(size_t bytes);               /* contents undefined */
 void *ldl_calloc(size_t count, size_t size); /* zeroed, overflow checked */
 void *ldl_realloc(void *old, size_t count, size_t size);
 void *ldl_alloc_aligned(size_t bytes); /* 64-byte aligned, for tiles; release with ldl_free */

@@ -114,8 +114,7 @@ const char *ldl_param_range(const struct ldl_param *p, char out[120])
     return out;
 }
 
-static int bad(struct ldl_err *err, const struct ldl_param *p, const char *word,
-               const char *origin)
+static int bad(struct ldl_err *err, const struct ldl_param *p, const char *word, const char *origin)
 {
     char range[120];
     ldl_param_range(p, range);
@@ -278,9 +277,12 @@ static void store(const struct ldl_param *p, void *into, const struct ldl_value 
     case LDL_T_DOUBLE: *(double *)at = v->num; break;
     case LDL_T_TEXT: *(const char **)at = v->text[0]; break;
     case LDL_T_TEXTS:
-        *(struct ldl_list *)at = (struct ldl_list){ .n = v->n, .text = (const char *const *)v->text };
+        *(struct ldl_list *)at =
+            (struct ldl_list){ .n = v->n, .text = (const char *const *)v->text };
         break;
-    case LDL_T_DOUBLES: *(struct ldl_list *)at = (struct ldl_list){ .n = v->n, .num = v->nums }; break;
+    case LDL_T_DOUBLES:
+        *(struct ldl_list *)at = (struct ldl_list){ .n = v->n, .num = v->nums };
+        break;
     }
 }
 

@@ -44,14 +44,22 @@ struct ldl_list {
     const double *num;
 };
 
-#define LDL_PARAM_DOUBLE(s, f, lo, hi, def, text) \
-    { #f, LDL_T_DOUBLE, offsetof(s, f), lo, hi, #def, NULL, text }
-#define LDL_PARAM_BOOL(s, f, def, text) \
-    { #f, LDL_T_BOOL, offsetof(s, f), 0, 1, #def, NULL, text }
-#define LDL_PARAM_WORD(s, f, words, def, text) \
-    { #f, LDL_T_WORD, offsetof(s, f), 0, 0, def, words, text }
-#define LDL_PARAM_DOUBLES(s, f, lo, hi, text) \
-    { #f, LDL_T_DOUBLES, offsetof(s, f), lo, hi, NULL, NULL, text }
+#define LDL_PARAM_DOUBLE(s, f, lo, hi, def, text)                                                  \
+    {                                                                                              \
+#f, LDL_T_DOUBLE, offsetof(s, f), lo, hi, #def, NULL, text                                 \
+    }
+#define LDL_PARAM_BOOL(s, f, def, text)                                                            \
+    {                                                                                              \
+#f, LDL_T_BOOL, offsetof(s, f), 0, 1, #def, NULL, text                                     \
+    }
+#define LDL_PARAM_WORD(s, f, words, def, text)                                                     \
+    {                                                                                              \
+#f, LDL_T_WORD, offsetof(s, f), 0, 0, def, words, text                                     \
+    }
+#define LDL_PARAM_DOUBLES(s, f, lo, hi, text)                                                      \
+    {                                                                                              \
+#f, LDL_T_DOUBLES, offsetof(s, f), lo, hi, NULL, NULL, text                                \
+    }
 
 /* One value as the user gave it, already of the row's type and in its range. */
 struct ldl_value {
@@ -77,7 +85,7 @@ int ldl_params_fill(const struct ldl_param *rows, size_t nrows, void *into,
                     const struct ldl_value *values, size_t nvalues, struct ldl_err *err);
 /* Text to number, whole word, locale-independent, no blanks: 0, or -1. Accepts nan and inf. */
 int ldl_parse_double(const char *word, double *out);
-int ldl_parse_int(const char *word, int64_t *out); /* 12, -3, 1e3 is refused */
+int ldl_parse_int(const char *word, int64_t *out);    /* 12, -3, 1e3 is refused */
 int ldl_parse_bytes(const char *word, uint64_t *out); /* 512M = 512 * 2^20; K M G T, iB allowed */
 /* yes/true/t/y/1 and no/false/f/n/0 in any case: 0, or -1. */
 int ldl_parse_bool(const char *word, int *out);

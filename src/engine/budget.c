@@ -66,8 +66,8 @@ int ldl_budget_make(struct ldl_budget *b, const struct ldl_plan *p, struct ldl_e
 {
     uint64_t asked = p->recipe.max_memory_bytes, held = FIXED_BYTES + plan_bytes(p);
     uint64_t total = asked ? asked : DEFAULT_BYTES + plan_bytes(p);
-    uint64_t least = ldl_merge_state_bytes(&p->merge, p->biggest) +
-                     ldl_merge_acc_bytes(&p->merge, p->biggest);
+    uint64_t least =
+        ldl_merge_state_bytes(&p->merge, p->biggest) + ldl_merge_acc_bytes(&p->merge, p->biggest);
     size_t elem = widest(p);
     *b = (struct ldl_budget){ .tile_elems = TILE_ELEMS };
     int rc = tile_from_env(&b->tile_elems, err);

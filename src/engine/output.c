@@ -17,7 +17,7 @@
  *   I2. Until the renames OUT is not touched, and before them the data is durable (if asked).
  *   I3. Nothing is removed from OUT, or from a left-over of an earlier run, whose name ladle or
  *       this run's copy list would not write. That is looked at again right before the renames,
- *       and the remover leaves strangers alone even so.
+ *       and what was seen then is removed and nothing else.
  *   I4. The old files are removed only after the new ones stand, durably, under OUT's name.
  *   I5. A crash leaves at most: a work folder (cleared by the next run, since its lock is gone),
  *       the old files in it, in OUT.old-PID or OUT/.ladle.old; `files` may also be cut in the
@@ -292,9 +292,10 @@ out:
 
 struct landing {
     struct ldl_moves moves;
-    char *old;   /* where the old files wait to be removed; NULL: there were none */
-    int old_fd;  /* keeps others from taking the old folder for a left-over; or -1 */
-    int by_file; /* OUT kept its inode, its items were renamed */
+    char *old;             /* where the old files wait to be removed; NULL: there were none */
+    struct ldl_names seen; /* those files, relative */
+    int old_fd;            /* keeps others from taking the old folder for a left-over; or -1 */
+    int by_file;           /* OUT kept its inode, its items were renamed */
 };
 
 static int fail_move(const struct ldl_output *o, int why, struct ldl_err *err)
@@ -390,7 +391,7 @@ static int land(struct ldl_output *o, struct landing *l, struct ldl_err *err)
         why = ldl_move(&l->moves, o->work, o->path, 0);
         return why ? fail_move(o, why, err) : 0;
     }
-    int status = ldl_output_content(o, err);
+    int status = ldl_output_content(o, &l->seen, err);
     if (status || o->inside)
         return status ? status : land_by_file(o, l, err);
     why = land_whole(o, l);
@@ -423,7 +424,7 @@ static int clean_up(struct ldl_output *o, struct landing *l, struct ldl_err *err
     if (l->by_file && rmdir(o->work))
         status = ldl_fail_errno(err, LDL_EIO, errno, "%s: cannot remove", o->work);
     if (l->old && status == 0)
-        status = ldl_output_remove(l->old, &o->also, err);
+        status = ldl_output_remove_seen(l->old, &l->seen, err);
     if (status)
         ldl_context(err, "%s: is complete, but the old files are not all removed", o->path);
     return status;
@@ -461,6 +462,7 @@ int ldl_output_commit(struct ldl_output *o, struct ldl_err *err)
     if (l.old_fd >= 0)
         close(l.old_fd);
     ldl_free(l.old);
+    ldl_names_free(&l.seen);
     ldl_moves_free(&l.moves);
     return status;
 }

@@ -10,6 +10,7 @@
 #include "model/model.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -53,9 +54,18 @@ int ldl_output_is_furniture(const char *name)
 
 struct census {
     const struct ldl_names *also;
-    char *stranger; /* the first one */
+    struct ldl_names *seen; /* all that is not strange, folders before their items; or NULL */
+    char *stranger;         /* the first one */
     size_t strangers;
 };
+
+static int is_strange(enum ldl_visit what, const char *relative, const struct stat *st,
+                      const struct ldl_names *also)
+{
+    if (what == LDL_VISIT_ENTER)
+        return strcmp(ldl_path_base(relative), ".git") == 0;
+    return !S_ISREG(st->st_mode) || !could_be_ours(from_root(relative), also);
+}
 
 static int count_item(void *ctx, enum ldl_visit what, const char *path, const char *relative,
                       const struct stat *st, struct ldl_err *err)
@@ -64,23 +74,20 @@ static int count_item(void *ctx, enum ldl_visit what, const char *path, const ch
     (void)path;
     if (what == LDL_VISIT_LEAVE)
         return 0;
-    if (what == LDL_VISIT_ENTER) {
-        if (ldl_output_is_furniture(relative))
-            return LDL_VISIT_SKIP;
-        if (strcmp(ldl_path_base(relative), ".git") != 0)
-            return 0; /* an empty folder holds nothing to lose */
-    } else if (S_ISREG(st->st_mode) && could_be_ours(from_root(relative), c->also)) {
-        return 0;
-    }
+    if (what == LDL_VISIT_ENTER && ldl_output_is_furniture(relative))
+        return LDL_VISIT_SKIP;
+    if (!is_strange(what, relative, st, c->also))
+        return c->seen && ldl_names_add(c->seen, relative) ? ldl_oom(err) : 0;
     if (c->strangers++ == 0 && !(c->stranger = ldl_strdup(relative)))
         return ldl_oom(err);
     return what == LDL_VISIT_ENTER ? LDL_VISIT_SKIP : 0;
 }
 
-/* Refuses a folder that holds what ladle would not write. */
-static int refuse_strangers(const char *dir, const struct ldl_names *also, struct ldl_err *err)
+/* Refuses a folder that holds what ladle would not write; tells what it holds when seen is given. */
+static int refuse_strangers(const char *dir, const struct ldl_names *also, struct ldl_names *seen,
+                            struct ldl_err *err)
 {
-    struct census c = { .also = also };
+    struct census c = { .also = also, .seen = seen };
     char more[40] = "";
     int status = ldl_walk(dir, count_item, &c, err);
     if (c.strangers > 1)
@@ -101,7 +108,7 @@ static int remove_item(void *ctx, enum ldl_visit what, const char *path, const c
     const struct ldl_names *also = ctx;
     int failed = 0;
     if (what == LDL_VISIT_FILE) {
-        if (!also || (S_ISREG(st->st_mode) && could_be_ours(from_root(relative), also)))
+        if (!also || !is_strange(what, relative, st, also))
             failed = unlink(path);
     } else if (what == LDL_VISIT_LEAVE) {
         failed = rmdir(path) && errno != ENOTEMPTY && errno != EEXIST;
@@ -122,6 +129,21 @@ int ldl_output_remove(const char *dir, const struct ldl_names *also, struct ldl_
     if (status == 0 && rmdir(dir) && errno != ENOENT)
         status = ldl_fail_errno(err, LDL_EIO, errno, "%s: cannot remove", dir);
     return status;
+}
+
+/* Needs neither memory nor descriptors: it runs when it is too late to fail. */
+int ldl_output_remove_seen(const char *dir, const struct ldl_names *seen, struct ldl_err *err)
+{
+    char path[PATH_MAX];
+    for (size_t i = seen->n; i-- > 0;) {
+        if ((size_t)snprintf(path, sizeof path, "%s/%s", dir, seen->name[i]) >= sizeof path)
+            return ldl_fail_errno(err, LDL_EIO, ENAMETOOLONG, "%s", dir);
+        if (remove(path) && errno != ENOENT && errno != ENOTEMPTY && errno != EEXIST)
+            return ldl_fail_errno(err, LDL_EIO, errno, "%s: cannot remove", path);
+    }
+    if (rmdir(dir) && errno != ENOENT)
+        return ldl_fail_errno(err, LDL_EIO, errno, "%s: cannot remove", dir);
+    return 0;
 }
 
 /* ---- what can be refused before anything is written ---- */
@@ -166,7 +188,7 @@ static int check_writable(const struct ldl_output *o, int exists, struct ldl_err
     return status;
 }
 
-int ldl_output_content(const struct ldl_output *o, struct ldl_err *err)
+int ldl_output_content(const struct ldl_output *o, struct ldl_names *seen, struct ldl_err *err)
 {
     struct ldl_names names;
     int filled = 0;
@@ -181,7 +203,7 @@ int ldl_output_content(const struct ldl_output *o, struct ldl_err *err)
                         "%s: is not empty; choose another output_path, or give --overwrite to "
                         "replace what ladle wrote there",
                         o->path);
-    return filled ? refuse_strangers(o->path, &o->also, err) : 0;
+    return filled ? refuse_strangers(o->path, &o->also, seen, err) : 0;
 }
 
 int ldl_output_fail_busy(const struct ldl_output *o, struct ldl_err *err)
@@ -201,7 +223,7 @@ int ldl_output_left_over(const struct ldl_output *o, struct ldl_err *err)
         return ldl_fail(err, LDL_EOUTPUT,
                         "%s: is in the way (ladle writes in a folder of that name); move it away",
                         o->work);
-    return refuse_strangers(o->work, &o->also, err);
+    return refuse_strangers(o->work, &o->also, NULL, err);
 }
 
 /* A shared lock that is given back at once, so that two checks do not see each other. */
@@ -288,7 +310,7 @@ int ldl_output_survey(struct ldl_output *o, const struct ldl_output_spec *spec, 
     if (status == 0)
         status = check_lock(o, err);
     if (status == 0 && exists)
-        status = ldl_output_content(o, err);
+        status = ldl_output_content(o, NULL, err);
     if (status == 0)
         status = ldl_output_left_over(o, err);
     return status ? status : check_space(o, spec->bytes, err);

@@ -12,8 +12,9 @@ extern const char ldl_output_work_inside[], ldl_output_old_inside[];
  * comes out, the caller frees it. */
 int ldl_output_survey(struct ldl_output *o, const struct ldl_output_spec *spec,
                       struct ldl_err *err);
-/* OUT exists: may it be replaced? */
-int ldl_output_content(const struct ldl_output *o, struct ldl_err *err);
+/* OUT exists: may it be replaced? seen (may be NULL) gets the relative paths of all that is in it,
+ * folders before their items. */
+int ldl_output_content(const struct ldl_output *o, struct ldl_names *seen, struct ldl_err *err);
 /* The work folder, if there is one: is it a left-over that may be cleared? Does not ask who holds
  * its lock. */
 int ldl_output_left_over(const struct ldl_output *o, struct ldl_err *err);
@@ -26,5 +27,8 @@ int ldl_output_is_furniture(const char *name);
 int ldl_output_clear(const char *dir, const struct ldl_names *also, struct ldl_err *err);
 /* The same and dir itself. */
 int ldl_output_remove(const char *dir, const struct ldl_names *also, struct ldl_err *err);
+/* Removes what ldl_output_content() saw, which is now in dir, and dir. What came in since makes it
+ * fail, as a folder that is not empty. */
+int ldl_output_remove_seen(const char *dir, const struct ldl_names *seen, struct ldl_err *err);
 
 #endif

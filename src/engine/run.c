@@ -55,9 +55,14 @@ static int with_spec(const struct ldl_plan *p,
         return ldl_oom(err);
     for (size_t i = 0; i < n; i++)
         dir[i] = p->model[i].dir;
-    struct ldl_output_spec spec = { .path = p->recipe.output, .overwrite = p->recipe.overwrite,
-                                    .durable = p->recipe.durable, .input = dir, .ninputs = n,
+    struct ldl_output_spec spec = { .path = p->recipe.output,
+                                    .overwrite = p->recipe.overwrite,
+                                    .durable = p->recipe.durable,
+                                    .input = dir,
+                                    .ninputs = n,
                                     .bytes = p->bytes_out + side_bytes(p),
+                                    .also = (const char *const *)p->recipe.copy_file,
+                                    .nalso = p->recipe.ncopy_files,
                                     .index_name = p->index_name };
     int rc = use(ctx, &spec, err);
     ldl_free(dir);
@@ -121,14 +126,13 @@ static int put_small_files(struct run *r, struct ldl_err *err)
     return rc;
 }
 
-static int close_shards(struct run *r, int durable, struct ldl_err *err)
+/* Making the data durable is ldl_output_commit()'s part: it flushes the whole folder. */
+static int close_shards(struct run *r, struct ldl_err *err)
 {
     int rc = 0;
     for (size_t s = 0; r->fd && s < r->p->nshards; s++) {
         if (r->fd[s] < 0)
             continue;
-        if (durable && rc == 0)
-            rc = ldl_fdatasync(r->fd[s], r->path[s], err);
         if (close(r->fd[s]) && rc == 0) /* a network file system may report a lost write here */
             rc = ldl_fail_errno(err, LDL_EIO, errno, "%s: cannot write", r->path[s]);
         r->fd[s] = -1;
@@ -172,8 +176,8 @@ static int start_threads(struct run *r, struct ldl_err *err)
             break;
         w->shard_fd = r->fd;
         w->shard_path = r->path;
-        int e = ldl_fault(LDL_FAULT_THREAD) ? EAGAIN
-                                            : pthread_create(&w->thread, NULL, worker_main, w);
+        int e =
+            ldl_fault(LDL_FAULT_THREAD) ? EAGAIN : pthread_create(&w->thread, NULL, worker_main, w);
         if (e) {
             ldl_worker_free(w);
             rc = ldl_fail_errno(err, LDL_EIO, e, "cannot start a thread; lower --threads");
@@ -227,8 +231,8 @@ static void join_threads(struct run *r, struct ldl_run_result *out)
     r->worker = NULL;
 }
 
-static int merge_tensors(struct run *r, int (*tick)(void *, const struct ldl_progress *),
-                         void *ctx, struct ldl_run_result *out, struct ldl_err *err)
+static int merge_tensors(struct run *r, int (*tick)(void *, const struct ldl_progress *), void *ctx,
+                         struct ldl_run_result *out, struct ldl_err *err)
 {
     int rc = ldl_sched_init(&r->sched, r->p, &r->budget, r->kern, err);
     if (rc)
@@ -258,10 +262,10 @@ static int merge_into(struct run *r, int (*tick)(void *, const struct ldl_progre
     if (rc == 0)
         rc = put_small_files(r, err);
     if (rc == 0)
-        rc = close_shards(r, r->p->recipe.durable, err);
+        rc = close_shards(r, err);
     if (rc == 0)
         rc = ldl_output_commit(&r->output, err);
-    (void)close_shards(r, 0, NULL);
+    (void)close_shards(r, NULL);
     ldl_output_abort(&r->output);
     for (size_t s = 0; r->path && s < r->p->nshards; s++)
         ldl_free(r->path[s]);

@@ -111,8 +111,8 @@ static int claim_tile(struct ldl_sched *s, int w, struct ldl_claim *c)
         return 0;
     join(s, best, w);
     uint64_t left = (best->blocks - best->next_block + best->stride - 1) / best->stride;
-    *c = (struct ldl_claim){ best, best->next_block, LDL_MIN(left, best->tile_blocks),
-                             best->stride, LDL_CLAIM_TILE };
+    *c = (struct ldl_claim){ best, best->next_block, LDL_MIN(left, best->tile_blocks), best->stride,
+                             LDL_CLAIM_TILE };
     best->next_block += c->count * best->stride;
     best->outstanding++;
     return 1;
@@ -205,8 +205,8 @@ static int open_job(struct ldl_sched *s, struct ldl_slot *slot, struct ldl_err *
     slot->stride = 0;
     slot->tile_blocks = s->budget->tile_elems / LDL_BLOCK;
     slot->blocks = (j->in[0]->n + LDL_BLOCK - 1) / LDL_BLOCK;
-    int rc = ldl_work_begin(&slot->work, &s->plan->merge, s->kern, ldl_job_name(j), j->in[0]->n,
-                            err);
+    int rc =
+        ldl_work_begin(&slot->work, &s->plan->merge, s->kern, ldl_job_name(j), j->in[0]->n, err);
     return rc ? rc : open_pass(s, slot, err);
 }
 

@@ -15,12 +15,12 @@
 #include "engine/engine.h"
 
 struct ldl_slot {
-    int used, busy;        /* busy: one thread opens it or changes its pass */
+    int used, busy; /* busy: one thread opens it or changes its pass */
     size_t job;
-    struct ldl_work work;  /* of a merge job */
+    struct ldl_work work; /* of a merge job */
     int map, copy;
     uint64_t blocks, next_block, stride, tile_blocks;
-    uint64_t outstanding;  /* tiles claimed and not finished */
+    uint64_t outstanding;     /* tiles claimed and not finished */
     struct ldl_work_acc *acc; /* one for each thread */
     unsigned char *joined;    /* the thread has an accumulator here (or will make it) */
     uint64_t state_bytes, acc_bytes, held_bytes;

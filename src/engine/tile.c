@@ -23,8 +23,8 @@ int ldl_worker_init(struct ldl_worker *w, struct ldl_sched *s, int number,
     w->reader = ldl_calloc(inputs, sizeof *w->reader);
     w->t = ldl_calloc(m, sizeof *w->t);
     size_t readers = m + (s->plan->base != NULL);
-    w->memory = device->alloc(readers * window + window + (m + 2) * block +
-                              round64(LDL_RUNS_SCRATCH));
+    w->memory =
+        device->alloc(readers * window + window + (m + 2) * block + round64(LDL_RUNS_SCRATCH));
     if (!w->reader || !w->t || !w->memory) {
         ldl_worker_free(w);
         return ldl_oom(err);

@@ -10,11 +10,11 @@ struct ldl_worker {
     int number;
     struct ldl_sched *sched;
     const struct ldl_device *device;
-    const int *shard_fd;   /* of the output shards */
+    const int *shard_fd; /* of the output shards */
     char *const *shard_path;
     struct ldl_reader *reader; /* one for each model, then the base */
-    unsigned char *memory; /* all buffers, one allocation */
-    float **t;             /* a block of each model as f32 */
+    unsigned char *memory;     /* all buffers, one allocation */
+    float **t;                 /* a block of each model as f32 */
     float *base, *out;
     void *scratch;
     unsigned char *raw_out; /* a tile of output */

@@ -24,11 +24,11 @@ static int compare(const struct ldl_plan *p, const struct ldl_job *j, size_t oth
         if (rc)
             return rc;
         if (memcmp(a, b, n) != 0)
-            return ldl_fail(err, LDL_EINPUT,
-                            "tensor %s (%s) has other values in %s than in %s; tensors of this type "
-                            "cannot be merged, only copied when all models agree",
-                            v->name, ldl_dtype_name(v->dtype), p->model[other].asked,
-                            p->model[0].asked);
+            return ldl_fail(
+                err, LDL_EINPUT,
+                "tensor %s (%s) has other values in %s than in %s; tensors of this type "
+                "cannot be merged, only copied when all models agree",
+                v->name, ldl_dtype_name(v->dtype), p->model[other].asked, p->model[0].asked);
     }
     return 0;
 }

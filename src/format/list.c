@@ -24,10 +24,11 @@ static int fail_unknown(const char *path, struct ldl_err *err)
     struct ldl_buf known = { 0 };
     for (size_t i = 0; ldl_formats[i]; i++)
         ldl_buf_printf(&known, "%s%s", i ? ", " : "", ldl_formats[i]->name);
-    int status = known.failed ? ldl_oom(err)
-                              : ldl_fail(err, LDL_EINPUT,
-                                         "%s: not a kind of weights file that this build reads (%s)",
-                                         path, known.text);
+    int status =
+        known.failed
+            ? ldl_oom(err)
+            : ldl_fail(err, LDL_EINPUT, "%s: not a kind of weights file that this build reads (%s)",
+                       path, known.text);
     ldl_buf_free(&known);
     return status;
 }

@@ -44,10 +44,11 @@ static int read_dtype(struct reader *r, struct entry *e, struct ldl_err *err)
     e->has_dtype = 1;
     if (e->t.dtype != LDL_DTYPES && strlen(r->text.text) == r->text.len)
         return 0;
-    return ldl_json_fail(&r->j, err,
-                         "unknown dtype '%.40s' (known: F64, F32, F16, BF16, I64, I32, I16, I8, U64, "
-                         "U32, U16, U8, BOOL, F8_E4M3, F8_E5M2)",
-                         r->text.text);
+    return ldl_json_fail(
+        &r->j, err,
+        "unknown dtype '%.40s' (known: F64, F32, F16, BF16, I64, I32, I16, I8, U64, "
+        "U32, U16, U8, BOOL, F8_E4M3, F8_E5M2)",
+        r->text.text);
 }
 
 static int read_shape(struct reader *r, struct entry *e, struct ldl_err *err)
@@ -240,8 +241,8 @@ static int check_names(const struct ldl_file *f, struct ldl_err *err)
     qsort(sorted, f->ntensors, sizeof *sorted, by_name);
     for (size_t i = 1; i < f->ntensors && status == 0; i++)
         if (strcmp(sorted[i - 1]->name, sorted[i]->name) == 0)
-            status = ldl_fail(err, LDL_EINPUT, "%s: tensor '%.200s' is in the header twice", f->path,
-                              sorted[i]->name);
+            status = ldl_fail(err, LDL_EINPUT, "%s: tensor '%.200s' is in the header twice",
+                              f->path, sorted[i]->name);
     ldl_free(sorted);
     return status;
 }
@@ -325,10 +326,11 @@ static int read_length(const struct ldl_file *f, uint64_t *length, struct ldl_er
     for (int i = LENGTH_BYTES; i-- > 0;)
         *length = *length << 8 | raw[i];
     if (*length > f->size - LENGTH_BYTES)
-        return ldl_fail(err, LDL_EINPUT,
-                        "%s: the header should be %llu bytes long, longer than the file (%llu bytes): "
-                        "truncated, or not safetensors",
-                        f->path, (unsigned long long)*length, (unsigned long long)f->size);
+        return ldl_fail(
+            err, LDL_EINPUT,
+            "%s: the header should be %llu bytes long, longer than the file (%llu bytes): "
+            "truncated, or not safetensors",
+            f->path, (unsigned long long)*length, (unsigned long long)f->size);
     if (*length > HEADER_MAX)
         return ldl_fail(err, LDL_EINPUT, "%s: a header of %llu bytes; at most %d are allowed",
                         f->path, (unsigned long long)*length, HEADER_MAX);
@@ -348,8 +350,8 @@ static int open_st(struct ldl_file *f, struct ldl_err *err)
     header.text[length] = 0;
     status = ldl_pread(f->fd, f->path, header.text, header.len, LENGTH_BYTES, err);
     if (status == 0 && header.text[0] != '{')
-        status = ldl_fail(err, LDL_EINPUT, "%s: not a safetensors file: the header is no JSON object",
-                          f->path);
+        status = ldl_fail(err, LDL_EINPUT,
+                          "%s: not a safetensors file: the header is no JSON object", f->path);
     if (status == 0)
         status = read_header(f, &header, err);
     ldl_buf_free(&header);

@@ -39,12 +39,12 @@ struct ldl_kern {
     /* Adds the numbers of NaN and of infinite elements. */
     void (*count_odd)(const float *x, size_t n, uint64_t *nans, uint64_t *infs);
 
-    void (*sub)(float *x, const float *b, size_t n);                 /* x -= b */
-    void (*add)(float *x, const float *b, size_t n);                 /* x += b */
-    void (*zero)(float *x, size_t n);                                /* x = +0 */
-    void (*axpy)(float *o, float w, const float *x, size_t n);       /* o += w*x, two roundings */
+    void (*sub)(float *x, const float *b, size_t n);           /* x -= b */
+    void (*add)(float *x, const float *b, size_t n);           /* x += b */
+    void (*zero)(float *x, size_t n);                          /* x = +0 */
+    void (*axpy)(float *o, float w, const float *x, size_t n); /* o += w*x, two roundings */
     void (*mix)(float *o, float a, const float *x, float b, const float *y,
-                size_t n);                                           /* o = a*x + b*y, three */
+                size_t n); /* o = a*x + b*y, three */
 
     /* ties. e: votes so far; sign of each weighted element is added (-1, 0, +1; NaN gives 0). */
     void (*vote_count)(float *e, float w, const float *x, size_t n);

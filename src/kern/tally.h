@@ -13,11 +13,11 @@
 enum { LDL_TALLY_MOST = 1 << 17 }; /* distinct magnitudes */
 
 struct ldl_tally {
-    uint32_t *key;   /* open addressing; LDL_TALLY_EMPTY marks a free slot */
+    uint32_t *key; /* open addressing; LDL_TALLY_EMPTY marks a free slot */
     uint64_t *count;
     uint32_t slots, used; /* slots: a power of two, at most half are used */
     int hash_shift;
-    int full;             /* more than LDL_TALLY_MOST distinct magnitudes: counts are incomplete */
+    int full; /* more than LDL_TALLY_MOST distinct magnitudes: counts are incomplete */
 };
 #define LDL_TALLY_EMPTY 0xffffffffu
 

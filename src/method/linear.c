@@ -28,9 +28,10 @@ static int check(const void *params_in, size_t m, struct ldl_err *err)
     const struct linear *p = params_in;
     (void)m;
     if (p->normalize && weight_sum(p) == 0)
-        return ldl_fail(err, LDL_EUSAGE,
-                        "weight_list: the weights sum to 0, which cannot be normalised; change them "
-                        "or use --no_normalize");
+        return ldl_fail(
+            err, LDL_EUSAGE,
+            "weight_list: the weights sum to 0, which cannot be normalised; change them "
+            "or use --no_normalize");
     return 0;
 }
 

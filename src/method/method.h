@@ -52,9 +52,9 @@ struct ldl_combiner {
 enum { LDL_COMBINER_PLAIN = LDL_MAX_MODELS, LDL_COMBINER_FACTS = 8 };
 
 /* Rows that several members share. */
-#define LDL_PARAM_WEIGHT_LIST(s) \
+#define LDL_PARAM_WEIGHT_LIST(s)                                                                   \
     LDL_PARAM_DOUBLES(s, weight_list, -1e18, 1e18, "one weight for each model; not given: even")
-#define LDL_PARAM_NORMALIZE(s) \
+#define LDL_PARAM_NORMALIZE(s)                                                                     \
     LDL_PARAM_BOOL(s, normalize, false, "divide by the sum of the weights that take part")
 
 extern const struct ldl_combiner *const ldl_combiners[]; /* list.def order, last is NULL */

@@ -70,8 +70,9 @@ int ldl_work_begin(struct ldl_work *w, const struct ldl_merge *g, const struct l
     if (rc == 0 && s && !(w->state = ldl_calloc(g->m, sizeof *w->state)))
         rc = ldl_oom(err);
     for (size_t i = 0; rc == 0 && s && i < g->m; i++) {
-        struct ldl_subject subject = { .k = k, .tensor = tensor, .n = n, .model = (uint32_t)i,
-                                       .seed = g->seed };
+        struct ldl_subject subject = {
+            .k = k, .tensor = tensor, .n = n, .model = (uint32_t)i, .seed = g->seed
+        };
         rc = s->begin(&w->state[i], &subject, g->sparsifier_params, err);
     }
     if (rc)

@@ -30,11 +30,11 @@ struct ldl_work {
     const struct ldl_merge *g;
     const struct ldl_kern *k;
     uint64_t n, blocks;
-    void **state;   /* the sparsifier's, one for each model; NULL without sparsifier */
-    double *facts;  /* the combiner's, for each block */
+    void **state;  /* the sparsifier's, one for each model; NULL without sparsifier */
+    double *facts; /* the combiner's, for each block */
     double plain[LDL_COMBINER_PLAIN];
     enum { LDL_WORK_SPARSIFY, LDL_WORK_FACTS, LDL_WORK_MAP } pass;
-    int fresh;      /* begin() was called, next() not yet */
+    int fresh; /* begin() was called, next() not yet */
 };
 
 /* One thread's share of a scan pass. */
@@ -45,10 +45,10 @@ struct ldl_work_acc {
 /* A block's elements of all models as read; t is overwritten. */
 struct ldl_block {
     uint64_t first;
-    size_t n;            /* at most LDL_BLOCK, and only the tensor's last block is shorter */
-    float *const *t;     /* m runs */
-    const float *base;   /* or NULL */
-    void *scratch;       /* LDL_RUNS_SCRATCH bytes, 64-byte aligned */
+    size_t n;          /* at most LDL_BLOCK, and only the tensor's last block is shorter */
+    float *const *t;   /* m runs */
+    const float *base; /* or NULL */
+    void *scratch;     /* LDL_RUNS_SCRATCH bytes, 64-byte aligned */
 };
 
 int ldl_work_begin(struct ldl_work *w, const struct ldl_merge *g, const struct ldl_kern *k,

@@ -242,8 +242,14 @@ static const char *first_match(const struct ldl_names *names, const char *const 
 /* What may be said beside "no weights": the most useful thing that the folder's names tell. */
 static void advise(struct ldl_buf *out, const struct ldl_names *names, const char *prefix)
 {
-    static const char *const foreign[] = { "pytorch_model*.bin", "model_state*.pdparams", "*.pdparams",
-                                           "*.gguf", "*.bin", "*.ckpt", "*.pth", "*.pt" };
+    static const char *const foreign[] = { "pytorch_model*.bin",
+                                           "model_state*.pdparams",
+                                           "*.pdparams",
+                                           "*.gguf",
+                                           "*.bin",
+                                           "*.ckpt",
+                                           "*.pth",
+                                           "*.pt" };
     static const char *const any[] = { "*.safetensors" };
     char other_weights[32], shards[64];
     const char *other = prefix && strcmp(prefix, prefixes[0]) == 0 ? prefixes[1] : prefixes[0];
@@ -258,8 +264,8 @@ static void advise(struct ldl_buf *out, const struct ldl_names *names, const cha
     else if ((name = first_match(names, any, LDL_COUNT(any))))
         ldl_buf_printf(out, "; %s is there: name that file itself to read it", name);
     else if ((name = first_match(names, foreign, LDL_COUNT(foreign))))
-        ldl_buf_printf(out, "; %s is there, but this build reads safetensors only: convert it first",
-                       name);
+        ldl_buf_printf(
+            out, "; %s is there, but this build reads safetensors only: convert it first", name);
     else
         ldl_buf_puts(out, "; no weights are there");
 }
@@ -277,8 +283,7 @@ static int fail_no_weights(const struct ldl_model *m, const char *prefix, struct
                            i ? " and " : "", prefix ? prefix : prefixes[i],
                            prefix ? prefix : prefixes[i]);
     advise(&text, &names, prefix);
-    status = text.failed ? ldl_oom(err)
-                         : ldl_fail(err, LDL_EINPUT, "%s: %s", m->asked, text.text);
+    status = text.failed ? ldl_oom(err) : ldl_fail(err, LDL_EINPUT, "%s: %s", m->asked, text.text);
     ldl_buf_free(&text);
     ldl_names_free(&names);
     return status;
@@ -319,8 +324,7 @@ static int open_dir(struct ldl_model *m, const char *prefix, struct ldl_err *err
     return found < 0 ? -found : found ? 0 : fail_no_weights(m, prefix, err);
 }
 
-static int open_file(struct ldl_model *m, const char *path, const char *prefix,
-                     struct ldl_err *err)
+static int open_file(struct ldl_model *m, const char *path, const char *prefix, struct ldl_err *err)
 {
     const char *base = ldl_path_base(path);
     if (!prefix)
@@ -342,8 +346,7 @@ static int sum_bytes(struct ldl_model *m, struct ldl_err *err)
     return 0;
 }
 
-int ldl_model_open(struct ldl_model *m, const char *asked, const char *prefix,
-                   struct ldl_err *err)
+int ldl_model_open(struct ldl_model *m, const char *asked, const char *prefix, struct ldl_err *err)
 {
     char *path = NULL;
     *m = (struct ldl_model){ 0 };

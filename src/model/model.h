@@ -28,8 +28,7 @@ struct ldl_model {
 
 /* prefix: "model" or "master_weights" (NULL: "model", then "master_weights"). On failure *m is
  * empty. ldl_model_close() is idempotent and safe on a zeroed struct. */
-int ldl_model_open(struct ldl_model *m, const char *asked, const char *prefix,
-                   struct ldl_err *err);
+int ldl_model_open(struct ldl_model *m, const char *asked, const char *prefix, struct ldl_err *err);
 void ldl_model_close(struct ldl_model *m);
 const struct ldl_view *ldl_model_find(const struct ldl_model *m, const char *name);
 

@@ -58,7 +58,8 @@ static int split_name(const char *asked, struct ldl_buf *repo, struct ldl_buf *r
     if (repo->failed || revision->failed)
         return -1;
     int bad_org = slash && (org == 0 || asked[0] == '.');
-    int bad_name = name == asked + len || *name == '.' || memchr(name, '/', len - (size_t)(name - asked));
+    int bad_name =
+        name == asked + len || *name == '.' || memchr(name, '/', len - (size_t)(name - asked));
     return bad_org || bad_name;
 }
 
@@ -91,7 +92,8 @@ static int read_ref(const char *repo, struct ldl_buf *revision, struct ldl_err *
             if (revision->failed)
                 status = ldl_oom(err);
             else if (!ldl_name_is_plain(revision->text))
-                status = ldl_fail(err, LDL_EINPUT, "%s: does not hold a revision's hash", path.text);
+                status =
+                    ldl_fail(err, LDL_EINPUT, "%s: does not hold a revision's hash", path.text);
         }
     }
     ldl_buf_free(&path);
@@ -100,12 +102,14 @@ static int read_ref(const char *repo, struct ldl_buf *revision, struct ldl_err *
 }
 
 /* asked in the repository's folder `repo`, which exists. */
-static int find_snapshot(const char *asked, const char *repo, struct ldl_buf *revision,
-                         char **path, struct ldl_err *err)
+static int find_snapshot(const char *asked, const char *repo, struct ldl_buf *revision, char **path,
+                         struct ldl_err *err)
 {
     struct ldl_buf dir = { 0 };
     char *wanted = ldl_strdup(revision->text);
     int status = wanted ? read_ref(repo, revision, err) : ldl_oom(err);
+    if (status)
+        ldl_context(err, "%s", asked);
     if (status == 0) {
         ldl_buf_printf(&dir, "%s/snapshots/%s", repo, revision->text);
         if (dir.failed)

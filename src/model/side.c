@@ -20,19 +20,41 @@ static const off_t side_max_bytes = 256 << 20;
 
 /* Refused first, then allowed; matched against the file's name. */
 static const char *const refused_files[] = {
-    "*.index.json",      "trainer_state.json", "training_args.json", "merge_config.json",
-    "adapter_config.json", "all_results.json", "eval_results.json",  "train_results.json",
-    "optimizer*",        "scheduler*",         "rng_state*",         "requirements.txt",
-    "*.safetensors",     "*.bin",              "*.pt",               "*.pth",
-    "*.ckpt",            "*.pdparams",         "*.pdopt",            "*.pdiparams",
-    "*.gguf",            "*.h5",               "*.msgpack",          "*.onnx",
-    "*.npz",             "*.npy",              "*.pkl",              "*.tflite",
+    "*.index.json",
+    "trainer_state.json",
+    "training_args.json",
+    "merge_config.json",
+    "adapter_config.json",
+    "all_results.json",
+    "eval_results.json",
+    "train_results.json",
+    "optimizer*",
+    "scheduler*",
+    "rng_state*",
+    "requirements.txt",
+    "*.safetensors",
+    "*.bin",
+    "*.pt",
+    "*.pth",
+    "*.ckpt",
+    "*.pdparams",
+    "*.pdopt",
+    "*.pdiparams",
+    "*.gguf",
+    "*.h5",
+    "*.msgpack",
+    "*.onnx",
+    "*.npz",
+    "*.npy",
+    "*.pkl",
+    "*.tflite",
 };
 static const char *const allowed_files[] = {
-    "*.json", "*.model",  "*.tiktoken", "*.txt",   "*.jinja", "*.py",
+    "*.json",  "*.model", "*.tiktoken", "*.txt",    "*.jinja", "*.py",
     "*.vocab", "*.spm",   "*.bpe",      "LICENSE*", "NOTICE*",
 };
-static const char *const refused_folders[] = { "checkpoint-*", "global_step*", "runs", "optimizer" };
+static const char *const refused_folders[] = { "checkpoint-*", "global_step*", "runs",
+                                               "optimizer" };
 
 static int matches(const char *name, const char *const *pattern, size_t n)
 {
@@ -95,7 +117,8 @@ static int is_own_blob(const char *dir, const char *target)
         return 0;
     memcpy(repo, dir, n + 1);
     cut_base(repo);
-    if (strcmp(cut_base(repo), "snapshots") != 0 || strncmp(ldl_path_base(repo), "models--", 8) != 0)
+    if (strcmp(cut_base(repo), "snapshots") != 0 ||
+        strncmp(ldl_path_base(repo), "models--", 8) != 0)
         return 0;
     n = strlen(repo);
     return strncmp(target, repo, n) == 0 && is_below(target + n, "/blobs");
@@ -117,7 +140,8 @@ static int check_place(const char *dir, const char *relative, struct stat *st, s
                      ? 0
                      : -ldl_fail_errno(err, LDL_EIO, errno, "%s", path);
     else if (!S_ISREG(st->st_mode))
-        answer = -ldl_fail(err, LDL_EINPUT, "%s: is not a file, so it cannot be copied along", path);
+        answer =
+            -ldl_fail(err, LDL_EINPUT, "%s: is not a file, so it cannot be copied along", path);
     else if (!is_below(target, root) && !is_own_blob(root, target))
         answer = -ldl_fail(err, LDL_EINPUT,
                            "%s: is a link that leads out of the model (to %s), so it is not copied",

@@ -33,8 +33,8 @@ static int fill(const struct ldl_view *v, uint64_t first, size_t n, struct ldl_r
     return 0;
 }
 
-static int read_stored(const struct ldl_view *v, const struct ldl_kern *k, uint64_t first,
-                       size_t n, float *out, struct ldl_reader *r, struct ldl_err *err)
+static int read_stored(const struct ldl_view *v, const struct ldl_kern *k, uint64_t first, size_t n,
+                       float *out, struct ldl_reader *r, struct ldl_err *err)
 {
     size_t size = ldl_dtype_bytes(v->dtype);
     if (n == 0)

@@ -30,7 +30,7 @@ struct ldl_view {
     int ndim;
     uint64_t dim[LDL_MAX_DIMS];
     uint64_t n;
-    const struct ldl_file *file;     /* stored: where the bytes are */
+    const struct ldl_file *file; /* stored: where the bytes are */
     const struct ldl_stored *stored;
     /* As f32 elements need no conversion of bytes, a view whose bytes can be taken as they are
      * (a stored tensor) can be copied raw: file, stored->offset, stored->bytes. */

@@ -38,7 +38,8 @@ static int same_names(const struct ldl_model *a, const struct ldl_model *b, stru
         snprintf(more, sizeof more, " (and %zu more)", n - 1);
     return ldl_fail(err, LDL_EINPUT,
                     "%s: tensor %s%s is missing, which %s has; all models must have the same "
-                    "tensors", lacks->asked, name, more, has->asked);
+                    "tensors",
+                    lacks->asked, name, more, has->asked);
 }
 
 /* Whether two views of one name can be merged; text of the difference into why. */
@@ -78,8 +79,9 @@ static int same_tensors(const struct ldl_model *a, const struct ldl_model *b, st
     *one = *two = 0;
     if (n > 1)
         snprintf(more, sizeof more, " (%zu more tensors differ)", n - 1);
-    return ldl_fail(err, LDL_EINPUT, "tensor %s: %s%s%s%s%s; models must have equal shapes and types",
-                    name, first, a->asked, one + 2, b->asked, more);
+    return ldl_fail(err, LDL_EINPUT,
+                    "tensor %s: %s%s%s%s%s; models must have equal shapes and types", name, first,
+                    a->asked, one + 2, b->asked, more);
 }
 
 int ldl_match(const struct ldl_model *model, size_t n, struct ldl_err *err)

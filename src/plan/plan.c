@@ -119,7 +119,8 @@ static int make_shards(struct ldl_plan *p, struct ldl_err *err)
     if ((uint64_t)r->shards > p->njobs)
         return ldl_fail(err, LDL_EUSAGE,
                         "--n_process %lld is more than the %zu tensors of the model; every output "
-                        "file needs at least one", (long long)r->shards, p->njobs);
+                        "file needs at least one",
+                        (long long)r->shards, p->njobs);
     p->nshards = (size_t)r->shards;
     if (!(p->shard = ldl_calloc(p->nshards, sizeof *p->shard)))
         return ldl_oom(err);
@@ -263,8 +264,8 @@ static int edit_config(struct ldl_plan *p, struct ldl_err *err)
 static int find_side_files(struct ldl_plan *p, struct ldl_err *err)
 {
     p->side_dir = (p->base ? p->base : &p->model[0])->dir;
-    int rc = p->recipe.copy_given ? take_asked_files(p, err)
-                                  : ldl_side_list(p->side_dir, &p->side, err);
+    int rc =
+        p->recipe.copy_given ? take_asked_files(p, err) : ldl_side_list(p->side_dir, &p->side, err);
     return rc ? rc : edit_config(p, err);
 }
 

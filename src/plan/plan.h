@@ -12,12 +12,12 @@
 #include "recipe/recipe.h"
 
 struct ldl_job {
-    const struct ldl_view **in; /* one for each model, in recipe order */
+    const struct ldl_view **in;  /* one for each model, in recipe order */
     const struct ldl_view *base; /* or NULL */
-    int copy;                   /* no arithmetic: inputs must agree, bytes are copied */
-    enum ldl_dtype dtype;       /* of the output */
+    int copy;                    /* no arithmetic: inputs must agree, bytes are copied */
+    enum ldl_dtype dtype;        /* of the output */
     size_t shard;
-    uint64_t offset, bytes;     /* in the shard file, data only (header included in offset) */
+    uint64_t offset, bytes; /* in the shard file, data only (header included in offset) */
 };
 
 struct ldl_shard {
@@ -29,8 +29,8 @@ struct ldl_shard {
 struct ldl_plan {
     struct ldl_recipe recipe; /* owned; moved in by ldl_plan_make */
     struct ldl_merge merge;
-    struct ldl_model *model;  /* recipe.nmodels, then the base if there is one */
-    size_t nmodels;           /* without the base */
+    struct ldl_model *model;      /* recipe.nmodels, then the base if there is one */
+    size_t nmodels;               /* without the base */
     const struct ldl_model *base; /* or NULL */
     struct ldl_job *job;
     size_t njobs;
@@ -38,13 +38,13 @@ struct ldl_plan {
     struct ldl_shard *shard;
     size_t nshards;
     char *index_name;
-    struct ldl_buf index;          /* text of the index file */
-    const char *side_dir;          /* where side files come from */
-    struct ldl_names side;         /* relative paths */
-    struct ldl_buf config;         /* config.json when it is edited, else empty */
-    uint64_t bytes_in;             /* of one read of all inputs */
-    uint64_t bytes_out;            /* all files that are written */
-    uint64_t biggest;              /* elements of the biggest merged tensor */
+    struct ldl_buf index;  /* text of the index file */
+    const char *side_dir;  /* where side files come from */
+    struct ldl_names side; /* relative paths */
+    struct ldl_buf config; /* config.json when it is edited, else empty */
+    uint64_t bytes_in;     /* of one read of all inputs */
+    uint64_t bytes_out;    /* all files that are written */
+    uint64_t biggest;      /* elements of the biggest merged tensor */
 };
 
 /* Takes the recipe over (it is emptied, also on failure). On failure *p is empty. */

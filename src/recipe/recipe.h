@@ -14,10 +14,11 @@
 
 struct ldl_recipe {
     const struct ldl_language *language;
-    const struct ldl_method *method; /* a named row, or one made of the two types (see own_method) */
-    struct ldl_method own_method;    /* merge_type x sparsify_type without a name of its own; who
+    const struct ldl_method
+        *method;                  /* a named row, or one made of the two types (see own_method) */
+    struct ldl_method own_method; /* merge_type x sparsify_type without a name of its own; who
                                         moves a recipe points `method` here again */
-    char *own_name;                  /* its name, "trim+linear"; owned */
+    char *own_name;               /* its name, "trim+linear"; owned */
 
     /* Values of the parameters of the method's parts, for ldl_params_fill(). */
     struct ldl_value *value;
@@ -25,24 +26,24 @@ struct ldl_recipe {
 
     char **model; /* as the user wrote them, in order; at least one */
     size_t nmodels;
-    char *base;   /* NULL: none */
-    char *output; /* NULL only when the caller did not ask for one to be present */
-    char *prefix; /* "model" or "master_weights": the weights to look for */
+    char *base;         /* NULL: none */
+    char *output;       /* NULL only when the caller did not ask for one to be present */
+    char *prefix;       /* "model" or "master_weights": the weights to look for */
     char *shard_prefix; /* how output shards are called */
-    int64_t shards; /* number of output shards (n_process), >= 1 */
-    char **copy_file; /* copy_file_list; NULL: the allow-list decides */
+    int64_t shards;     /* number of output shards (n_process), >= 1 */
+    char **copy_file;   /* copy_file_list; NULL: the allow-list decides */
     size_t ncopy_files;
     int copy_given;
 
-    char *device;              /* "cpu", "gpu", "low_gpu_mem" */
-    enum ldl_dtype dtype;      /* of the output; LDL_DTYPES: as the inputs */
+    char *device;         /* "cpu", "gpu", "low_gpu_mem" */
+    enum ldl_dtype dtype; /* of the output; LDL_DTYPES: as the inputs */
     uint64_t seed;
     int64_t threads;           /* 0: all cores */
     uint64_t max_memory_bytes; /* 0: the default budget */
     int overwrite, quiet, durable;
 
-    struct ldl_names note;     /* lines for the user: what was accepted and has no effect ... */
-    struct ldl_buf config;     /* merge_config.json: all settings after defaults, sorted keys */
+    struct ldl_names note; /* lines for the user: what was accepted and has no effect ... */
+    struct ldl_buf config; /* merge_config.json: all settings after defaults, sorted keys */
 };
 
 struct ldl_language {

@@ -126,8 +126,7 @@ static void finish(struct ldl_kth *s, struct ldl_kth_acc *a, uint64_t bin_lo)
     s->done = 1;
 }
 
-int ldl_kth_solve(struct ldl_kth *s, struct ldl_kth_acc *const *acc, size_t n,
-                  struct ldl_err *err)
+int ldl_kth_solve(struct ldl_kth *s, struct ldl_kth_acc *const *acc, size_t n, struct ldl_err *err)
 {
     struct ldl_kth_acc *a = acc[0];
     (void)err;

@@ -25,18 +25,18 @@ enum { LDL_KTH_BINS = 1 << 18, LDL_KTH_SAMPLE_BLOCKS = 64 };
 
 struct ldl_kth {
     const struct ldl_kern *k;
-    uint64_t n, lo, hi;      /* elements, ranks */
-    uint64_t blocks, block;  /* number of blocks, elements in one */
-    uint64_t bins;           /* in use by the round */
-    uint32_t from, to;       /* interval being counted, inclusive */
+    uint64_t n, lo, hi;     /* elements, ranks */
+    uint64_t blocks, block; /* number of blocks, elements in one */
+    uint64_t bins;          /* in use by the round */
+    uint32_t from, to;      /* interval being counted, inclusive */
     int shift, sampling, done;
     double *sum, *sum_above; /* of each block, last round */
     /* the answer */
-    uint64_t *count;         /* last round's bins, one magnitude each */
+    uint64_t *count; /* last round's bins, one magnitude each */
     uint64_t count_cap;
     uint32_t mag_lo, mag_hi;
-    double total;            /* of all magnitudes; NaN when an element is NaN */
-    double total_above;      /* of magnitudes > to */
+    double total;       /* of all magnitudes; NaN when an element is NaN */
+    double total_above; /* of magnitudes > to */
 };
 
 struct ldl_kth_acc {
@@ -56,8 +56,7 @@ void ldl_kth_acc_end(struct ldl_kth_acc *a);
 /* Elements first .. first+n, all inside one block. Threads: one accumulator each. */
 void ldl_kth_scan(struct ldl_kth *s, struct ldl_kth_acc *a, uint64_t first, const float *x,
                   size_t n);
-int ldl_kth_solve(struct ldl_kth *s, struct ldl_kth_acc *const *acc, size_t n,
-                  struct ldl_err *err);
+int ldl_kth_solve(struct ldl_kth *s, struct ldl_kth_acc *const *acc, size_t n, struct ldl_err *err);
 /* Sum of the magnitudes >= mag, for mag_lo <= mag <= mag_hi, after the end. */
 double ldl_kth_sum_from(const struct ldl_kth *s, uint32_t mag);
 /* Most memory: the state with its block sums, one accumulator. */

@@ -178,8 +178,8 @@ struct builder {
     uint32_t *edge;
     uint64_t *count;
     uint32_t cells;
-    uint64_t heavy;  /* most elements that a wide cell may hold */
-    int split;       /* a cell was, or must still be, split */
+    uint64_t heavy; /* most elements that a wide cell may hold */
+    int split;      /* a cell was, or must still be, split */
 };
 
 static uint64_t cell_end(const struct ldl_stairs *s, uint32_t c)

@@ -22,8 +22,8 @@
 struct ldl_ranks {
     uint64_t n;
     struct ldl_stairs stairs;
-    double *rank;         /* of each cell, when done */
-    atomic_int crowded;   /* round 1 met too many distinct magnitudes */
+    double *rank;       /* of each cell, when done */
+    atomic_int crowded; /* round 1 met too many distinct magnitudes */
     int refining, done;
 };
 

@@ -34,10 +34,11 @@ static int check(const void *params_in, struct ldl_err *err)
     const struct magprune *p = params_in;
     if (p->reserve_p > p->epsilon / 2 && p->reserve_p < 1 - p->epsilon)
         return 0;
-    return ldl_fail(err, LDL_EUSAGE,
-                    "reserve_p %.9g with epsilon %.9g: reserve_p must be above epsilon/2 (%.9g) and "
-                    "below 1 - epsilon (%.9g)",
-                    p->reserve_p, p->epsilon, p->epsilon / 2, 1 - p->epsilon);
+    return ldl_fail(
+        err, LDL_EUSAGE,
+        "reserve_p %.9g with epsilon %.9g: reserve_p must be above epsilon/2 (%.9g) and "
+        "below 1 - epsilon (%.9g)",
+        p->reserve_p, p->epsilon, p->epsilon / 2, 1 - p->epsilon);
 }
 
 static int begin(void **out, const struct ldl_subject *s, const void *params_in,

@@ -21,9 +21,9 @@ enum { LDL_BLOCK = 4096 };
 /* One tensor of one model, for which a sparsifier works. */
 struct ldl_subject {
     const struct ldl_kern *k;
-    const char *tensor;  /* name */
-    uint64_t n;          /* elements, > 0 */
-    uint32_t model;      /* number in the recipe's order */
+    const char *tensor; /* name */
+    uint64_t n;         /* elements, > 0 */
+    uint32_t model;     /* number in the recipe's order */
     uint64_t seed;
 };
 
@@ -76,9 +76,9 @@ extern const struct ldl_sparsifier *const ldl_sparsifiers[];
 const struct ldl_sparsifier *ldl_sparsifier_find(const char *name);
 
 /* Rows that several members share, so that a name means one thing. */
-#define LDL_PARAM_RESERVE_P(s) \
+#define LDL_PARAM_RESERVE_P(s)                                                                     \
     LDL_PARAM_DOUBLE(s, reserve_p, 0, 1, 0.7, "share of each task vector's elements that is kept")
-#define LDL_PARAM_RESCALE(s) \
+#define LDL_PARAM_RESCALE(s)                                                                       \
     LDL_PARAM_BOOL(s, rescale, true, "scale what is kept so that the whole keeps its size")
 
 #endif

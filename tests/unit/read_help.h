@@ -80,7 +80,8 @@ UNUSED static void save(const char *name, const char *text)
 }
 
 /* A safetensors file: this header with this length before it, then `data` bytes 0, 1, 2 ... */
-UNUSED static void save_st_length(const char *name, const char *header, uint64_t length, size_t data)
+UNUSED static void save_st_length(const char *name, const char *header, uint64_t length,
+                                  size_t data)
 {
     struct ldl_buf b = { 0 };
     for (int i = 0; i < 8; i++)
@@ -103,8 +104,8 @@ UNUSED static void save_st(const char *name, const char *header, size_t data)
 UNUSED static void expect_error(int status, int code, const char *part)
 {
     if (status != code || err.code != code || !strstr(err.text, part) || strchr(err.text, '\n'))
-        fail_msg("status %d, error %d '%s'; expected %d with '%s'", status, err.code, err.text, code,
-                 part);
+        fail_msg("status %d, error %d '%s'; expected %d with '%s'", status, err.code, err.text,
+                 code, part);
 }
 
 UNUSED static void expect_ok(int status)

@@ -23,8 +23,8 @@ static void test_replaced(void **state)
     struct ldl_buf out = { 0 };
     (void)state;
     for (size_t i = 0; i < LDL_COUNT(rows); i++) {
-        expect_ok(ldl_config_set_dtype(rows[i].before, strlen(rows[i].before), "c", "bfloat16", &out,
-                                       &err));
+        expect_ok(ldl_config_set_dtype(rows[i].before, strlen(rows[i].before), "c", "bfloat16",
+                                       &out, &err));
         assert_string_equal(out.text, rows[i].after);
         assert_int_equal(out.len, strlen(rows[i].after));
     }
@@ -84,7 +84,8 @@ static void test_refused(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_replaced), cmocka_unit_test(test_read),
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_replaced),
+                                        cmocka_unit_test(test_read),
                                         cmocka_unit_test(test_refused) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

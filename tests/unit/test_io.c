@@ -61,7 +61,8 @@ static void test_write(void **state)
     expect_ok(ldl_read_file(at("f"), 100, &got, &err));
     assert_int_equal(got.len, 7);
     assert_memory_equal(got.text, "xyz\0\0QQ", 8);
-    expect_error(ldl_read_file(at("f"), 6, &got, &err), LDL_EINPUT, "7 bytes long, more than the 6");
+    expect_error(ldl_read_file(at("f"), 6, &got, &err), LDL_EINPUT,
+                 "7 bytes long, more than the 6");
     expect_error(ldl_write_file(at("no/f"), "", 0, 0, &err), LDL_EIO, "no/f: cannot create");
     expect_error(ldl_write_file("/dev/full", "x", 1, 0, &err), LDL_EIO, "No space left");
     expect_error(ldl_pwrite(-1, "f", "x", 1, 0, &err), LDL_EIO, "f: cannot write");
@@ -131,12 +132,12 @@ static void test_list(void **state)
 
 static void test_nearest(void **state)
 {
-    static const char *const methods[] = { "linear", "slerp", "ties", "della", "della_linear",
-                                           "dare_linear", "dare_ties" };
+    static const char *const methods[] = { "linear",       "slerp",       "ties",     "della",
+                                           "della_linear", "dare_linear", "dare_ties" };
     static const struct {
         const char *word, *near;
     } rows[] = {
-        { "linaer", "linear" },            /* a swap is one edit */
+        { "linaer", "linear" }, /* a swap is one edit */
         { "tie", "ties" },
         { "TIES", "ties" },
         { "dare-ties", "dare_ties" },

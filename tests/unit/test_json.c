@@ -110,17 +110,19 @@ static void test_strings(void **state)
 
 static void test_numbers(void **state)
 {
-    static const char *const good[] = { "0", "-0", "12", "1.5", "-1.25e-3", "1E+2", "1e999",
-                                        "123456789012345678901234567890", "NaN", "Infinity",
-                                        "-Infinity" };
+    static const char *const good[] = {
+        "0",        "-0",       "12",       "1.5",
+        "-1.25e-3", "1E+2",     "1e999",    "123456789012345678901234567890",
+        "NaN",      "Infinity", "-Infinity"
+    };
     static const struct {
         const char *text, *error;
     } bad[] = {
-        { "01", "begin with 0" },      { "-01", "begin with 0" }, { "+1", "found '+'" },
-        { ".5", "found '.'" },         { "1.", "digits after" },  { "1.e3", "digits after" },
-        { "1e", "in its exponent" },   { "1e+", "exponent" },     { "-", "expected a number" },
-        { "-x", "expected a number" }, { "nan", "found null" },   { "Inf", "expected a number" },
-        { "NaNs", "expected" },        { "0x10", "found 'x'" },   { "1 2", "end of the text" },
+        { "01", "begin with 0" },       { "-01", "begin with 0" }, { "+1", "found '+'" },
+        { ".5", "found '.'" },          { "1.", "digits after" },  { "1.e3", "digits after" },
+        { "1e", "in its exponent" },    { "1e+", "exponent" },     { "-", "expected a number" },
+        { "-x", "expected a number" },  { "nan", "found null" },   { "Inf", "expected a number" },
+        { "NaNs", "expected" },         { "0x10", "found 'x'" },   { "1 2", "end of the text" },
         { "--1", "expected a number" },
     };
     double d;
@@ -181,7 +183,8 @@ static void test_structure(void **state)
         { "truely", "expected a value" },
         { "nul", "expected a value, found null" },
         { "{} {}", "t:1:4: expected the end of the text, found an object" },
-        { "{\n \"\xc3\xa9\": x}", "t:2:7: expected a value, found 'x'" }, /* characters, not bytes */
+        { "{\n \"\xc3\xa9\": x}",
+          "t:2:7: expected a value, found 'x'" }, /* characters, not bytes */
     };
     (void)state;
     for (size_t i = 0; i < LDL_COUNT(bad); i++)
@@ -243,8 +246,9 @@ static void test_place_of_values(void **state)
  * has no byte more, so that the sanitizer sees one). */
 static void test_every_truncation(void **state)
 {
-    static const char text[] = "{\"a\":[1,-2.5e+3,NaN,-Infinity,true,false,null,\"\\u00e9\\ud83d\\ude00"
-                               "\xe4\xb8\xad\\n\"],\"b\":{\"c\":{}}}";
+    static const char text[] =
+        "{\"a\":[1,-2.5e+3,NaN,-Infinity,true,false,null,\"\\u00e9\\ud83d\\ude00"
+        "\xe4\xb8\xad\\n\"],\"b\":{\"c\":{}}}";
     size_t len = strlen(text);
     (void)state;
     for (size_t n = 0; n <= len; n++) {
@@ -258,10 +262,14 @@ static void test_every_truncation(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_walk),       cmocka_unit_test(test_strings),
-        cmocka_unit_test(test_numbers),    cmocka_unit_test(test_u64),
-        cmocka_unit_test(test_structure),  cmocka_unit_test(test_depth),
-        cmocka_unit_test(test_wrong_kind), cmocka_unit_test(test_place_of_values),
+        cmocka_unit_test(test_walk),
+        cmocka_unit_test(test_strings),
+        cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_u64),
+        cmocka_unit_test(test_structure),
+        cmocka_unit_test(test_depth),
+        cmocka_unit_test(test_wrong_kind),
+        cmocka_unit_test(test_place_of_values),
         cmocka_unit_test(test_every_truncation),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -39,9 +39,10 @@ static uint32_t to_bits(float f)
 
 static int fill(void **state)
 {
-    static const uint32_t odd[] = { 0, 0x80000000u, 1, 0x80000001u, 0x007fffffu, 0x00800000u,
-                                    0x7f800000u, 0xff800000u, 0x7fc00000u, 0xffc12345u, 0x7f800001u,
-                                    0x7f7fffffu, 0x3f800000u, 0x38800000u, 0x33000000u, 0x477ff000u };
+    static const uint32_t odd[] = { 0,           0x80000000u, 1,           0x80000001u,
+                                    0x007fffffu, 0x00800000u, 0x7f800000u, 0xff800000u,
+                                    0x7fc00000u, 0xffc12345u, 0x7f800001u, 0x7f7fffffu,
+                                    0x3f800000u, 0x38800000u, 0x33000000u, 0x477ff000u };
     (void)state;
     for (int i = 0; i < ROOM; i++) {
         xs[i] = i % 7 == 3 ? from_bits(odd[next() % 16])
@@ -53,15 +54,15 @@ static int fill(void **state)
 }
 
 /* Runs body for each level, length and misalignment, with k, n, x, y set. */
-#define EACH(...)                                                                    \
-    for (const struct ldl_kern *const *kk = ldl_kern_all(); *kk; kk++)               \
-        for (size_t li = 0; li < sizeof lengths / sizeof *lengths; li++)             \
-            for (size_t off = 0; off < 5; off += 2) {                                \
-                const struct ldl_kern *k = *kk;                                      \
-                size_t n = lengths[li];                                              \
-                const float *x = xs + off, *y = ys + off;                            \
-                (void)y;                                                             \
-                __VA_ARGS__                                                          \
+#define EACH(...)                                                                                  \
+    for (const struct ldl_kern *const *kk = ldl_kern_all(); *kk; kk++)                             \
+        for (size_t li = 0; li < sizeof lengths / sizeof *lengths; li++)                           \
+            for (size_t off = 0; off < 5; off += 2) {                                              \
+                const struct ldl_kern *k = *kk;                                                    \
+                size_t n = lengths[li];                                                            \
+                const float *x = xs + off, *y = ys + off;                                          \
+                (void)y;                                                                           \
+                __VA_ARGS__                                                                        \
             }
 
 static float got[ROOM], want[ROOM];
@@ -250,8 +251,9 @@ static void census(void **state)
 static float f16_value(uint16_t h)
 {
     int e = h >> 10 & 31, m = h & 1023;
-    float v = e == 31 ? (m ? NAN : INFINITY) : e ? ldexpf((float)(m + 1024), e - 25)
-                                                 : ldexpf((float)m, -24);
+    float v = e == 31 ? (m ? NAN : INFINITY)
+              : e     ? ldexpf((float)(m + 1024), e - 25)
+                      : ldexpf((float)m, -24);
     return h & 0x8000 ? -v : v;
 }
 
@@ -292,8 +294,8 @@ static void encode_16(enum ldl_dtype type, uint16_t last_finite)
             in[5] = -middle;
             (*k)->encode[type](out, in, 6);
             uint16_t even = pair[h & 1];
-            uint16_t expected[6] = { pair[0], pair[0], even, pair[1], pair[1],
-                                     (uint16_t)(even | 0x8000) };
+            uint16_t expected[6] = { pair[0], pair[0], even,
+                                     pair[1], pair[1], (uint16_t)(even | 0x8000) };
             assert_memory_equal(out, expected, sizeof out);
         }
 }
@@ -307,10 +309,17 @@ static void encode_boundaries(void **state)
 
 static void encode_odd(void **state)
 {
-    const float in[] = { from_bits(0x7f800001u), from_bits(0xffffffffu), INFINITY, -INFINITY,
-                         65519.996f, 65520.0f, -65520.0f, 3.4e38f, -0.0f };
-    static const uint16_t f16[] = { 0x7e00, 0x7e00, 0x7c00, 0xfc00, 0x7bff, 0x7c00, 0xfc00, 0x7c00,
-                                    0x8000 };
+    const float in[] = { from_bits(0x7f800001u),
+                         from_bits(0xffffffffu),
+                         INFINITY,
+                         -INFINITY,
+                         65519.996f,
+                         65520.0f,
+                         -65520.0f,
+                         3.4e38f,
+                         -0.0f };
+    static const uint16_t f16[] = { 0x7e00, 0x7e00, 0x7c00, 0xfc00, 0x7bff,
+                                    0x7c00, 0xfc00, 0x7c00, 0x8000 };
     uint16_t out[9];
     uint32_t wide[9];
     double dbl[9];
@@ -376,11 +385,16 @@ static void philox_any_start(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(elementwise),       cmocka_unit_test(voting),
-        cmocka_unit_test(sparsifiers),       cmocka_unit_test(reductions),
-        cmocka_unit_test(census),            cmocka_unit_test(decode_all_codes),
-        cmocka_unit_test(encode_boundaries), cmocka_unit_test(encode_odd),
-        cmocka_unit_test(philox_vectors),    cmocka_unit_test(philox_any_start),
+        cmocka_unit_test(elementwise),
+        cmocka_unit_test(voting),
+        cmocka_unit_test(sparsifiers),
+        cmocka_unit_test(reductions),
+        cmocka_unit_test(census),
+        cmocka_unit_test(decode_all_codes),
+        cmocka_unit_test(encode_boundaries),
+        cmocka_unit_test(encode_odd),
+        cmocka_unit_test(philox_vectors),
+        cmocka_unit_test(philox_any_start),
     };
     return cmocka_run_group_tests_name("kern", tests, fill, NULL);
 }

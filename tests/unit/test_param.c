@@ -156,6 +156,7 @@ static void test_lists(void **state)
 {
     static const char *const words[] = { "1", "-2.5", "x" };
     (void)state;
+    ldl_value_free(&v);
     assert_int_equal(ldl_value_parse(&v, &rows[WEIGHTS], words, 2, "--x", &err), 0);
     assert_int_equal(v.n, 2);
     assert_true(v.nums[1] == -2.5);

@@ -172,7 +172,8 @@ static void run_ranks(struct ldl_ranks *r, const float *x, size_t n, size_t accs
         }
         for (size_t at = 0; at < n; at += 4096)
             assert_int_equal(ldl_ranks_scan(r, &acc[at / 4096 % accs], x + at,
-                                            LDL_MIN((size_t)4096, n - at), NULL), 0);
+                                            LDL_MIN((size_t)4096, n - at), NULL),
+                             0);
         assert_int_equal(ldl_ranks_solve(r, list, accs, NULL), 0);
         for (size_t a = 0; a < accs; a++)
             ldl_ranks_acc_end(&acc[a]);
@@ -239,8 +240,8 @@ static void ranks_of_many(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(kth),         cmocka_unit_test(kth_is_quick),
-        cmocka_unit_test(ranks_exact), cmocka_unit_test(nan_shows_in_the_sum),
+        cmocka_unit_test(kth),           cmocka_unit_test(kth_is_quick),
+        cmocka_unit_test(ranks_exact),   cmocka_unit_test(nan_shows_in_the_sum),
         cmocka_unit_test(ranks_of_many),
     };
     return cmocka_run_group_tests_name("reduce", tests, NULL, NULL);

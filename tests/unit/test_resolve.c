@@ -4,7 +4,7 @@
 #include "model/model.h"
 #include "unit/read_help.h"
 
-#define HASH "0123456789abcdef0123456789abcdef01234567"
+#define HASH  "0123456789abcdef0123456789abcdef01234567"
 #define OTHER "fedcba9876543210fedcba9876543210fedcba98"
 
 static char *path;

@@ -8,8 +8,9 @@
 
 #include <fcntl.h>
 
-#define ENTRY(name, dtype, shape, from, to) \
-    "\"" name "\":{\"dtype\":\"" dtype "\",\"shape\":" shape ",\"data_offsets\":[" from "," to "]}"
+#define ENTRY(name, dtype, shape, from, to)                                                        \
+    "\"" name "\":{\"dtype\":\"" dtype "\",\"shape\":" shape ",\"data_offsets\":[" from "," to "]" \
+    "}"
 
 static struct ldl_file file;
 
@@ -19,8 +20,8 @@ static void test_good(void **state)
     /* not in the order of their places; an odd entry key; blanks at the end */
     save_st("a.safetensors",
             "{\"__metadata__\":{\"format\":\"pt\",\"x\":\"y\"},"
-            "\"b\":{\"shape\":[2,3],\"extra\":[1,{}],\"data_offsets\":[4,16],\"dtype\":\"BF16\"}, "
-            ENTRY("z", "F32", "[]", "0", "4") "," ENTRY("e", "I64", "[0,5]", "16", "16") "}   ",
+            "\"b\":{\"shape\":[2,3],\"extra\":[1,{}],\"data_offsets\":[4,16],\"dtype\":\"BF16\"},"
+            " " ENTRY("z", "F32", "[]", "0", "4") "," ENTRY("e", "I64", "[0,5]", "16", "16") "}   ",
             16);
     expect_ok(ldl_file_open(&file, at("a.safetensors"), &err));
     assert_string_equal(file.format->name, "safetensors");
@@ -69,8 +70,9 @@ static void test_accepted(void **state)
         { "{" ENTRY("a\\u0041\\n", "U8", "[1]", "0", "1") "}", 1, 1, 0 },
         { "{" ENTRY("a", "U8", "[1,1,1,1,1,1,1,1]", "0", "1") "}", 1, 1, 0 },
         { "{" ENTRY("e", "F32", "[0]", "0", "0") "}", 0, 1, 0 },
-        { "{" ENTRY("a", "U8", "[2]", "0", "2") "," ENTRY("e", "F32", "[0]", "0", "0") ","
-          ENTRY("f", "F32", "[3,0]", "1", "1") "," ENTRY("g", "F32", "[0]", "2", "2") "}", 2, 4, 0 },
+        { "{" ENTRY("a", "U8", "[2]", "0", "2") "," ENTRY("e", "F32", "[0]", "0", "0") "," ENTRY(
+              "f", "F32", "[3,0]", "1", "1") "," ENTRY("g", "F32", "[0]", "2", "2") "}",
+          2, 4, 0 },
         { "{" ENTRY("a", "F8_E4M3", "[2]", "0", "2") "," ENTRY("b", "BOOL", "[1]", "2", "3") "}", 3,
           2, 0 },
     };
@@ -115,7 +117,8 @@ static void test_refused_headers(void **state)
         { "{}", 5, "5 bytes after the last tensor" },
         { "{" ENTRY("a", "U8", "[4]", "4", "0") "}", 4, "tensor 'a': " },
         { "{" ENTRY("a", "U8", "[4]", "4", "0") "}", 4, "end before they begin" },
-        { "{" ENTRY("e", "U8", "[0]", "9", "9") "}", 0, "tensor 'e': data_offsets are past the end" },
+        { "{" ENTRY("e", "U8", "[0]", "9", "9") "}", 0,
+          "tensor 'e': data_offsets are past the end" },
         { "{" ENTRY("e", "U8", "[0]", "18446744073709551615", "18446744073709551615") "}", 0,
           "past the end" },
         { "{" ENTRY("a", "U8", "[4]", "18446744073709551611", "18446744073709551615") "}", 4,
@@ -125,7 +128,8 @@ static void test_refused_headers(void **state)
           "shape and dtype need 8 bytes, data_offsets give 4" },
         { "{" ENTRY("a", "F32", "[]", "0", "0") "}", 0, "need 4 bytes, data_offsets give 0" },
         { "{" ENTRY("a", "F32", "[0]", "0", "4") "}", 4, "need 0 bytes, data_offsets give 4" },
-        { "{" ENTRY("a", "U8", "[4294967296,4294967296]", "0", "0") "}", 0, "larger than any file" },
+        { "{" ENTRY("a", "U8", "[4294967296,4294967296]", "0", "0") "}", 0,
+          "larger than any file" },
         { "{" ENTRY("a", "U8", "[9223372036854775808]", "0", "9223372036854775808") "}", 0,
           "larger than any file" },
         { "{" ENTRY("a", "F64", "[2305843009213693952]", "0", "0") "}", 0, "larger than any file" },
@@ -174,8 +178,10 @@ static void test_refused_headers(void **state)
         { "{\"a\\u0000b\":{}}", 0, "a tensor name has a NUL" },
         { "{\"\\q\":{}}", 0, "unknown escape" },
         { "{\"a\nb\":{}}", 0, "control character" },
-        { "{\"__metadata__\":{\"x\":[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[["
-          "[[[[[[[[[[[[", 0, "nested deeper than 64" },
+        { "{\"__metadata__\":{\"x\":[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[["
+          "[[["
+          "[[[[[[[[[[[[",
+          0, "nested deeper than 64" },
         { "{\"a\\nb\":7}", 0, "tensor 'a?b'" }, /* one line, whatever a name holds */
     };
     (void)state;
@@ -187,8 +193,10 @@ static void test_refused_headers(void **state)
 
 static void test_lying_lengths(void **state)
 {
-    static const uint64_t lengths[] = { 3, 4, 100, 1 << 20, 100000001, (uint64_t)1 << 32,
-                                        (uint64_t)1 << 63, UINT64_MAX - 8, UINT64_MAX };
+    static const uint64_t lengths[] = {
+        3,         4, 100, 1 << 20, 100000001, (uint64_t)1 << 32, (uint64_t)1 << 63, UINT64_MAX - 8,
+        UINT64_MAX
+    };
     (void)state;
     for (size_t i = 0; i < LDL_COUNT(lengths); i++) {
         save_st_length("bad.safetensors", "{}", lengths[i], 0);
@@ -213,8 +221,8 @@ static void test_lying_lengths(void **state)
 /* Cut anywhere, the file is refused; the bytes that are missing at its end are counted. */
 static void test_every_truncation(void **state)
 {
-    static const char header[] = "{\"__metadata__\":{\"format\":\"pt\"}," ENTRY("a", "F32", "[2]", "0", "8")
-        "," ENTRY("b", "BF16", "[1,3]", "8", "14") "}";
+    static const char header[] = "{\"__metadata__\":{\"format\":\"pt\"}," ENTRY(
+        "a", "F32", "[2]", "0", "8") "," ENTRY("b", "BF16", "[1,3]", "8", "14") "}";
     size_t start = 8 + strlen(header), whole = start + 14;
     char message[80];
     (void)state;
@@ -229,8 +237,8 @@ static void test_every_truncation(void **state)
 /* Every byte of a header changed to other bytes: opens or is refused, never anything else. */
 static void test_every_byte_changed(void **state)
 {
-    static const char good[] = "{\"__metadata__\":{\"format\":\"np\"},"
-        ENTRY("a", "F32", "[2]", "0", "8") "," ENTRY("b", "U16", "[1,3]", "8", "14") "}";
+    static const char good[] = "{\"__metadata__\":{\"format\":\"np\"}," ENTRY(
+        "a", "F32", "[2]", "0", "8") "," ENTRY("b", "U16", "[1,3]", "8", "14") "}";
     static const char others[] = "\"{}[]:,0917e.-\\u \n\x80";
     char header[sizeof good];
     (void)state;

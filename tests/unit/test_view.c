@@ -139,8 +139,10 @@ static void test_shape_text(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        WITH_TWO(test_facts),          WITH_TWO(test_windows),
-        WITH_TWO(test_nothing),        WITH_TWO(test_vanishing_file),
+        WITH_TWO(test_facts),
+        WITH_TWO(test_windows),
+        WITH_TWO(test_nothing),
+        WITH_TWO(test_vanishing_file),
         cmocka_unit_test(test_shape_text),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
