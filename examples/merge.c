@@ -33,8 +33,8 @@ int main(int argc, char **argv)
         return LADLE_EUSAGE;
     }
     double limit = atof(argv[1]);
-    int status = ladle_plan_new(&plan, argc - 2, (const char *const *)argv + 2, LADLE_NEED_OUTPUT,
-                                &error);
+    int status =
+        ladle_plan_new(&plan, argc - 2, (const char *const *)argv + 2, LADLE_NEED_OUTPUT, &error);
     if (status == 0)
         status = ladle_plan_run(plan, progress, &limit, &error);
     fputc('\n', stderr);

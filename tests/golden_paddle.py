@@ -7,7 +7,7 @@ case's `compare` field:
     exact, close   the values of expected.safetensors (equal, or |got-want| <= atol + rtol*|want| with
                    at most allow_outliers outside); the dtype tag must be the expected file's
     differs        ladle decided otherwise on purpose: the decision written in case.json is tested,
-                   against another case, or against the plain Python merge at the end of this file
+                   against another case, or against plainmerge.py
     statistical    the case's `rule`: kept counts, kept counts by decile of rank, factors
     error          exit code, one line that names the culprit, nothing left
 
@@ -20,6 +20,7 @@ SPDX-License-Identifier: Apache-2.0"""
 import bisect, importlib.util, json, math, os, shlex, sys
 
 import ladletest as lt
+import plainmerge
 
 # case -> (exit code, words that the one line must hold)
 ERRORS = {
@@ -243,64 +244,7 @@ def check_two(case, got, stats):
 STATISTICAL = {"dare_linear": check_dare, "della_linear": check_della, "dare_ties": check_two, "della": check_two}
 
 
-# ---- a plain merge in Python, for what Paddle does otherwise (np's rules, SEMANTICS section 5) ----
-
-F32 = lt.round_f32  # Python computes in f64; one rounding of each step to f32 gives f32 arithmetic
-
-
-def plain_trim(d, reserve_p):
-    s, n = sorted(abs(x) for x in d), len(d)
-    v = (n - 1) * (1 - reserve_p)
-    lo = math.floor(v)
-    hi, g = min(lo + 1, n - 1), v - lo
-    diff = F32([s[hi] - s[lo]])[0]
-    th = F32([s[lo] + diff * g if g < 0.5 else s[hi] - diff * (1 - g)])[0]
-    kept = F32(x if abs(x) >= th else 0.0 for x in d)
-    all_, some = math.fsum(abs(x) for x in d), math.fsum(abs(x) for x in kept)
-    if all_ < 1e-8 or some < 1e-8:
-        return kept
-    factor = F32([F32([all_])[0] / F32([some])[0]])[0]
-    return F32(x * factor for x in kept)
-
-
-def plain_linear(ts, weights):
-    w = F32(x / sum(weights) for x in weights)
-    out = F32([0.0]) * len(ts[0])
-    for wi, t in zip(w, ts):
-        out = F32(o + p for o, p in zip(out, F32(wi * x for x in t)))
-    return out
-
-
-def plain_ties(ts, weights, count):
-    xs = [F32(F32([w])[0] * x for x in t) for w, t in zip(weights, ts)]
-    out = []
-    for column in zip(*xs):
-        vote = 0.0
-        for x in column:
-            vote = vote + ((x > 0) - (x < 0)) if count else F32([vote + x])[0]
-        sign, total, share = 1 if vote >= 0 else -1, 0.0, 0.0
-        for w, x in zip(weights, column):
-            if x * sign > 0:
-                total, share = F32([total + x])[0], share + w
-        out.append(total / (1.0 if abs(share) < 1e-8 else share))
-    return F32(out)
-
-
-def plain_merge(models, base, reserve_p=None, count=None):
-    """Even weights, normalised; ties when reserve_p is given, else linear. dtype: base's, else the first's."""
-    out, weights = {}, [1.0] * len(models)
-    for name, like in (base or models[0]).items():
-        ts = [m[name].numbers() for m in models]
-        b = base[name].numbers() if base else None
-        if base:
-            ts = [F32(x - y for x, y in zip(t, b)) for t in ts]
-        merged = plain_linear(ts, weights) if reserve_p is None else \
-            plain_ties([plain_trim(t, reserve_p) for t in ts], weights, count)
-        if base:
-            merged = F32(x + y for x, y in zip(merged, b))
-        out[name] = lt.Tensor(like.dtype, like.shape, lt.encode(like.dtype, merged))
-    return out
-
+# ---- decisions ----
 
 def differs(case, got, again):
     """ladle's decision. again(words) runs other flags and gives the tensors."""
@@ -314,12 +258,12 @@ def differs(case, got, again):
     models = [load(m) for m in case.models()]
     base = load(case.flags["base_model_path"][0]) if "base_model_path" in case.flags else None
     if case.name in ("err_dtype_mix_total_size", "err_pd_f16_base", "err_sparsify_magprune_checked"):
-        return compare(got, plain_merge(models, base), case, True)
+        return compare(got, plainmerge.merge(models, base), case, True)
     if case.name == "ties_pd_f32_count_p07_3":
-        return compare(got, plain_merge(models, base, 0.7, True), case, False)
+        return compare(got, plainmerge.merge(models, base, 0.7, True), case, False)
     if case.name == "ties_pd_f32_split4":
         words = [w for w in case.words if w not in ("--max_tensor_mem", "4e-6", "--split_pieces", "4")]
-        return compare(got, plain_merge(models, base, 0.3, False), case, False) + \
+        return compare(got, plainmerge.merge(models, base, 0.3, False), case, False) + \
             compare(again(words), got, case, True)
     return ["golden_paddle.py does not know what ladle decides here"]
 

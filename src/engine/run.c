@@ -88,9 +88,9 @@ int ldl_engine_check(const struct ldl_plan *p, struct ldl_err *err)
 static int make_shards(struct run *r, struct ldl_err *err)
 {
     const struct ldl_plan *p = r->p;
-    r->fd = ldl_calloc(p->nshards, sizeof *r->fd);
     r->path = ldl_calloc(p->nshards, sizeof *r->path);
-    if (!r->fd || !r->path)
+    r->fd = r->path ? ldl_alloc(p->nshards * sizeof *r->fd) : NULL;
+    if (!r->fd)
         return ldl_oom(err);
     for (size_t s = 0; s < p->nshards; s++)
         r->fd[s] = -1;

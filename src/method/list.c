@@ -18,16 +18,15 @@ const struct ldl_combiner *const ldl_combiners[] = {
 };
 #undef LDL_COMBINER
 
-#define SPARSIFIER_none                 NULL
-#define SPARSIFIER_trim                 &ldl_sparsifier_trim
-#define SPARSIFIER_magprune             &ldl_sparsifier_magprune
-#define SPARSIFIER_dare                 &ldl_sparsifier_dare
-#define LDL_NAMED(lang, nm, s, c, text) { #lang, #nm, text, SPARSIFIER_##s, &ldl_combiner_##c },
+#define LDL_PLAIN(lang, nm, c, text) { #lang, #nm, text, NULL, &ldl_combiner_##c },
+#define LDL_SPARSE(lang, nm, s, c, text)                                                           \
+    { #lang, #nm, text, &ldl_sparsifier_##s, &ldl_combiner_##c },
 const struct ldl_method ldl_methods[] = {
 #include "method/named.def"
     { 0 }
 };
-#undef LDL_NAMED
+#undef LDL_PLAIN
+#undef LDL_SPARSE
 
 const struct ldl_combiner *ldl_combiner_find(const char *name)
 {

@@ -8,7 +8,7 @@
  *               n / 2^19 elements and is wider than one magnitude is split; until there is none.
  *               The rank of an element is then its cell's mean rank: off by less than n / 2^20,
  *               which moves a keep probability by less than epsilon * 1e-6; and exact when the
- *               tensor has no more than 2^20 elements.
+ *               tensor has fewer than 2^20 elements.
  *
  * Which of the two it is depends on the tensor alone, never on threads, tiles or memory. */
 /* SPDX-License-Identifier: Apache-2.0 */
