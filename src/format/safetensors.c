@@ -5,8 +5,8 @@
  *                       "NAME":{"dtype":"BF16","shape":[2,3],"data_offsets":[0,12]}, ...}   blanks
  *     the rest   the tensors' bytes; data_offsets count from here
  *
- * Every byte after the header belongs to exactly one tensor: no holes, no overlap, nothing after the
- * last. That is checked here and completely, so that later code may trust offset, bytes, dim and n.
+ * Every byte after the header belongs to exactly one tensor: no holes, no overlap, nothing after
+ * the last. That is checked here and completely, so that later code may trust offset, bytes, dim and n.
  * The header is pulled, not made into a tree: memory is the header (bounded by the file's real
  * size and 100 MB) and the list of tensors. Until settle() a tensor's offset is relative to the
  * data. Tensors without elements have no bytes, so where they say to be does not matter as long
@@ -309,7 +309,7 @@ static int claims(const char *file_name)
     return ldl_has_suffix(file_name, ".safetensors");
 }
 
-/* The first 8 bytes; files that are often met in the place of weights get a message of their own. */
+/* The first 8 bytes; what is often met in the place of weights gets a message of its own. */
 static int read_length(const struct ldl_file *f, uint64_t *length, struct ldl_err *err)
 {
     unsigned char raw[LENGTH_BYTES];

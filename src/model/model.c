@@ -5,7 +5,7 @@
  * After a successful open:
  *   - every tensor of every shard is a view exactly once, and every listed tensor is there;
  *   - view[] is in the checkpoint's own order, by_name[] is the same views sorted by name;
- *   - a U16 tensor that is Paddle's bf16 says so (LDL_U16_BF16), in the view and in the file's list.
+ *   - a U16 tensor that is Paddle's bf16 says so (LDL_U16_BF16), in the view and in the file.
  * Shards keep their descriptors open until the model is closed, so that a file that is replaced
  * meanwhile does not change what is read. */
 /* SPDX-License-Identifier: Apache-2.0 */

@@ -1,4 +1,4 @@
-/* test_json.c -- the pull reader: what it takes, what it refuses, and where it says the fault is. */
+/* test_json.c -- the pull reader: what it takes, what it refuses, where it says the fault is. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/json.h"
 #include "unit/read_help.h"

@@ -283,7 +283,7 @@ static void test_sparse_giants(void **state)
     char header[300];
     (void)state;
     make_dirs("m");
-    /* each shard really has that length, in a file system that keeps holes; their sum is too much */
+    /* each shard really has that length, as a file system that keeps holes allows */
     static const char *const shard[] = { "m/1.safetensors", "m/2.safetensors", "m/3.safetensors" };
     static const unsigned long long bytes = 8ull << 40;
     for (int i = 0; i < 3; i++) {
