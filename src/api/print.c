@@ -236,8 +236,7 @@ static void show_json(struct ldl_buf *b, const struct ldl_model *m, int diffable
         json_pair(b, "name", v->name);
         ldl_buf_printf(b, ", \"dtype\": \"%s\", ", ldl_dtype_tag(v->dtype));
         json_shape(b, v);
-        ldl_buf_printf(b, ", \"bytes\": %llu",
-                       (unsigned long long)(v->n * ldl_dtype_bytes(v->dtype)));
+        ldl_buf_printf(b, ", \"bytes\": %llu", (unsigned long long)(v->stored->bytes));
         if (!diffable) {
             ldl_buf_puts(b, ", ");
             json_pair(b, "file", ldl_path_base(v->file->path));
@@ -265,8 +264,7 @@ static void show_text(struct ldl_buf *b, const struct ldl_model *m, int diffable
             ldl_buf_printf(b, "%s %s %s\n", v->name, ldl_dtype_tag(v->dtype), shape);
         else
             ldl_buf_printf(b, "%-*s  %-7s  %-20s  %8s  %s\n", (int)width, v->name,
-                           ldl_dtype_tag(v->dtype), shape,
-                           ldl_human(size, v->n * ldl_dtype_bytes(v->dtype)),
+                           ldl_dtype_tag(v->dtype), shape, ldl_human(size, v->stored->bytes),
                            ldl_path_base(v->file->path));
     }
     if (diffable)

@@ -29,25 +29,31 @@ static int tile_from_env(size_t *tile, struct ldl_err *err)
     return 0;
 }
 
+/* Bytes of an element, rounded up. */
+static size_t elem_bytes(enum ldl_dtype t)
+{
+    return (ldl_dtype_unit_bytes(t) + ldl_dtype_unit(t) - 1) / ldl_dtype_unit(t);
+}
+
 static size_t widest(const struct ldl_plan *p)
 {
     size_t bytes = 1;
     for (size_t t = 0; t < p->njobs; t++) {
         const struct ldl_job *j = &p->job[t];
-        bytes = LDL_MAX(bytes, ldl_dtype_bytes(j->dtype));
+        bytes = LDL_MAX(bytes, elem_bytes(j->dtype));
         for (size_t i = 0; i < p->nmodels; i++)
-            bytes = LDL_MAX(bytes, ldl_dtype_bytes(j->in[i]->dtype));
+            bytes = LDL_MAX(bytes, elem_bytes(j->in[i]->stored->dtype));
         if (j->base)
-            bytes = LDL_MAX(bytes, ldl_dtype_bytes(j->base->dtype));
+            bytes = LDL_MAX(bytes, elem_bytes(j->base->stored->dtype));
     }
     return bytes;
 }
 
 /* Readers of all inputs and one block of each as f32; the output tile; the output block. */
-static void size_worker(struct ldl_budget *b, const struct ldl_plan *p, size_t elem_bytes)
+static void size_worker(struct ldl_budget *b, const struct ldl_plan *p, size_t elem)
 {
     size_t inputs = p->nmodels + (p->base != NULL);
-    b->window_bytes = b->tile_elems * elem_bytes;
+    b->window_bytes = b->tile_elems * elem;
     b->worker_bytes = (uint64_t)(inputs + 1) * b->window_bytes + LDL_RUNS_SCRATCH +
                       (uint64_t)(inputs + 1) * LDL_BLOCK * sizeof(float);
 }

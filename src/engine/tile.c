@@ -96,7 +96,7 @@ static int read_one(struct ldl_worker *w, const struct ldl_view *v, size_t reade
                     size_t n, uint64_t limit, float *to, struct ldl_err *err)
 {
     w->reader[reader].limit = limit;
-    w->bytes_read += n * ldl_dtype_bytes(v->dtype);
+    w->bytes_read += ldl_dtype_span(v->stored->dtype, n);
     int rc = ldl_view_read(v, w->sched->kern, first, n, to, &w->reader[reader], err);
     return rc ? ldl_context(err, "tensor %s", v->name) : 0;
 }
@@ -139,7 +139,7 @@ static int merge_tile(struct ldl_worker *w, const struct ldl_claim *c, const str
                       uint64_t *written, struct ldl_err *err)
 {
     uint64_t total = j->in[0]->n, first = 0;
-    size_t raw = 0, size = ldl_dtype_bytes(j->dtype);
+    size_t raw = 0;
     struct ldl_work_acc *acc = &c->slot->acc[w->number];
     int rc = 0;
     if (!c->slot->map && !acc->acc)
@@ -151,12 +151,12 @@ static int merge_tile(struct ldl_worker *w, const struct ldl_claim *c, const str
         rc = read_block(w, c, first, n, limit, err);
         if (rc == 0)
             rc = merge_block(w, c, first, n, w->raw_out + raw, err);
-        raw += n * size;
+        raw += (size_t)ldl_dtype_span(j->dtype, n);
     }
     if (rc || !c->slot->map)
         return rc;
     *written = raw;
-    uint64_t at = j->offset + c->block * LDL_BLOCK * size;
+    uint64_t at = j->offset + ldl_dtype_span(j->dtype, c->block * LDL_BLOCK);
     rc = ldl_pwrite(w->shard_fd[j->shard], w->shard_path[j->shard], w->raw_out, raw, at, err);
     /* Have the system write it out while we go on, so that the final flush is short. No promise is
      * built on it, and some file systems do not know it. */

@@ -6,7 +6,7 @@
  *     the rest   the tensors' bytes; data_offsets count from here
  *
  * Every byte after the header belongs to exactly one tensor: no holes, no overlap, nothing after
- * the last. That is checked here and completely, so that later code may trust offset, bytes, dim and n.
+ * the last. That is checked here and completely, so that later code may trust offset, bytes, dim, n.
  * The header is pulled, not made into a tree: memory is the header (bounded by the file's real
  * size and 100 MB) and the list of tensors. Until settle() a tensor's offset is relative to the
  * data. Tensors without elements have no bytes, so where they say to be does not matter as long
@@ -14,7 +14,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/io.h"
 #include "base/json.h"
-#include "format/format.h"
+#include "format/safetensors.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -121,7 +121,7 @@ static int check_extent(struct reader *r, struct entry *e, struct ldl_err *err)
         else if (ldl_mul(product, e->t.dim[i], &product))
             return ldl_json_fail(&r->j, err, "the shape is larger than any file");
     }
-    if (ldl_mul(product, ldl_dtype_bytes(e->t.dtype), &bytes) || bytes > INT64_MAX)
+    if (ldl_mul(product, ldl_dtype_unit_bytes(e->t.dtype), &bytes) || bytes > INT64_MAX)
         return ldl_json_fail(&r->j, err, "the shape is larger than any file");
     e->t.n = empty ? 0 : product;
     if (empty)
@@ -360,9 +360,17 @@ static int open_st(struct ldl_file *f, struct ldl_err *err)
     return status ? status : settle(f, LENGTH_BYTES + length, err);
 }
 
+/* A JSON object behind a length that fits the 100 MB of a header. */
+static int recognizes(const unsigned char *head, size_t n)
+{
+    return n > LENGTH_BYTES && head[LENGTH_BYTES] == '{' && !memcmp(head + 4, "\0\0\0\0", 4);
+}
+
 const struct ldl_format ldl_format_safetensors = {
     .name = "safetensors",
     .summary = "tensors behind a JSON header, as Hugging Face and PaddleNLP write them",
     .claims = claims,
+    .recognizes = recognizes,
     .open = open_st,
+    .layout = ldl_safetensors_layout,
 };

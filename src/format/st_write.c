@@ -4,14 +4,13 @@
  * gaps; the JSON is padded with blanks so that they begin at a multiple of 8, as the format's
  * own writer does. The same entries give the same bytes, on any machine. */
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "format/format.h"
+#include "format/safetensors.h"
 
 #include <string.h>
 
 enum { HEADER_MAX = 100000000, LENGTH_BYTES = 8, ALIGN = 8 };
 
-static void put_entry(struct ldl_buf *out, const struct ldl_st_entry *e, uint64_t begin,
-                      uint64_t end)
+static void put_entry(struct ldl_buf *out, const struct ldl_entry *e, uint64_t begin, uint64_t end)
 {
     ldl_buf_puts(out, ",");
     ldl_buf_json(out, e->name);
@@ -22,19 +21,20 @@ static void put_entry(struct ldl_buf *out, const struct ldl_st_entry *e, uint64_
                    (unsigned long long)end);
 }
 
-int ldl_st_header(struct ldl_buf *out, const struct ldl_st_entry *entry, size_t n,
-                  const char *metadata_format, struct ldl_err *err)
+int ldl_safetensors_layout(struct ldl_buf *out, struct ldl_entry *entry, size_t n,
+                           const struct ldl_layout *how, uint64_t *bytes, struct ldl_err *err)
 {
     uint64_t begin = 0, end;
     ldl_buf_reset(out);
     ldl_buf_put(out, "\0\0\0\0\0\0\0\0", LENGTH_BYTES);
     ldl_buf_puts(out, "{\"__metadata__\":{\"format\":");
-    ldl_buf_json(out, metadata_format);
+    ldl_buf_json(out, how->metadata_format);
     ldl_buf_puts(out, "}");
     for (size_t i = 0; i < n; i++, begin = end) {
         if (ldl_add(begin, entry[i].bytes, &end) || end > INT64_MAX)
             return ldl_fail(err, LDL_EOUTPUT, "tensor '%.200s': the file would be too large",
                             entry[i].name);
+        entry[i].offset = begin;
         put_entry(out, &entry[i], begin, end);
     }
     ldl_buf_puts(out, "}");
@@ -45,9 +45,12 @@ int ldl_st_header(struct ldl_buf *out, const struct ldl_st_entry *entry, size_t 
     if (out->len - LENGTH_BYTES > HEADER_MAX)
         return ldl_fail(err, LDL_EOUTPUT,
                         "the header of one output file would be %zu bytes, at most %d are allowed; "
-                        "write more files (--n_process)",
+                        "write more files",
                         out->len - LENGTH_BYTES, HEADER_MAX);
     for (int i = 0; i < LENGTH_BYTES; i++)
         out->text[i] = (char)((uint64_t)(out->len - LENGTH_BYTES) >> (8 * i));
+    for (size_t i = 0; i < n; i++)
+        entry[i].offset += out->len;
+    *bytes = out->len + begin;
     return 0;
 }

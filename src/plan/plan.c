@@ -62,7 +62,7 @@ static int make_jobs(struct ldl_plan *p, struct ldl_err *err)
         j->base = p->base ? ldl_model_find(p->base, first->view[t].name) : NULL;
         j->copy = !ldl_dtype_is_float(j->in[0]->dtype) || j->in[0]->n == 0;
         j->dtype = output_dtype(p, j);
-        j->bytes = j->in[0]->n * ldl_dtype_bytes(j->dtype);
+        j->bytes = ldl_dtype_span(j->dtype, j->in[0]->n);
         if (!j->copy && j->in[0]->n > p->biggest)
             p->biggest = j->in[0]->n;
         for (size_t i = 0; i < m; i++)
@@ -80,27 +80,25 @@ static size_t part_begin(size_t m, size_t n, size_t i)
     return i * (m / n) + LDL_MIN(i, m % n);
 }
 
-static int make_header(struct ldl_plan *p, size_t s, size_t from, size_t to, const char *format,
-                       struct ldl_err *err)
+static int make_header(struct ldl_plan *p, size_t s, size_t from, size_t to,
+                       const struct ldl_layout *how, struct ldl_err *err)
 {
     struct ldl_shard *shard = &p->shard[s];
-    struct ldl_st_entry *entry = ldl_calloc(to - from, sizeof *entry);
+    struct ldl_entry *entry = ldl_calloc(to - from, sizeof *entry);
     if (!entry)
         return ldl_oom(err);
-    uint64_t data = 0;
     for (size_t t = from; t < to; t++) {
         const struct ldl_job *j = &p->job[t];
         const struct ldl_view *v = j->in[0];
-        entry[t - from] = (struct ldl_st_entry){ v->name, j->dtype, v->ndim, v->dim, j->bytes };
+        entry[t - from] = (struct ldl_entry){ v->name, j->dtype, v->ndim, v->dim, j->bytes, 0 };
     }
-    int rc = ldl_st_header(&shard->header, entry, to - from, format, err);
-    ldl_free(entry);
+    int rc = ldl_format_find("safetensors")
+                 ->layout(&shard->header, entry, to - from, how, &shard->bytes, err);
     for (size_t t = from; rc == 0 && t < to; t++) {
         p->job[t].shard = s;
-        p->job[t].offset = shard->header.len + data;
-        data += p->job[t].bytes;
+        p->job[t].offset = entry[t - from].offset;
     }
-    shard->bytes = shard->header.len + data;
+    ldl_free(entry);
     return rc;
 }
 
@@ -124,7 +122,7 @@ static int make_shards(struct ldl_plan *p, struct ldl_err *err)
     p->nshards = (size_t)r->shards;
     if (!(p->shard = ldl_calloc(p->nshards, sizeof *p->shard)))
         return ldl_oom(err);
-    const char *format = metadata_format(p);
+    struct ldl_layout how = { .metadata_format = metadata_format(p), .dtype = r->dtype };
     for (size_t s = 0; s < p->nshards; s++) {
         size_t size = strlen(r->shard_prefix) + 64;
         if (!(p->shard[s].name = ldl_alloc(size)))
@@ -132,7 +130,7 @@ static int make_shards(struct ldl_plan *p, struct ldl_err *err)
         snprintf(p->shard[s].name, size, "%s-%05zu-of-%05zu.safetensors", r->shard_prefix, s + 1,
                  p->nshards);
         int rc = make_header(p, s, part_begin(p->njobs, p->nshards, s),
-                             part_begin(p->njobs, p->nshards, s + 1), format, err);
+                             part_begin(p->njobs, p->nshards, s + 1), &how, err);
         if (rc)
             return rc;
         p->bytes_out += p->shard[s].bytes;

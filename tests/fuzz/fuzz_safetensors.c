@@ -11,7 +11,7 @@ static void check_tensor(const struct ldl_stored *t, uint64_t before, uint64_t s
     FUZZ_CHECK(t->ndim >= 0 && t->ndim <= LDL_MAX_DIMS && t->dtype < LDL_DTYPES);
     for (int d = 0; d < t->ndim; d++)
         FUZZ_CHECK(!ldl_mul(n, t->dim[d], &n));
-    FUZZ_CHECK(n == t->n && t->bytes == n * ldl_dtype_bytes(t->dtype));
+    FUZZ_CHECK(n == t->n && t->bytes == ldl_dtype_span(t->dtype, n));
     FUZZ_CHECK(t->offset >= before && t->offset <= size && t->bytes <= size - t->offset);
 }
 

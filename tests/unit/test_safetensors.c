@@ -3,7 +3,7 @@
  * tensor. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/io.h"
-#include "format/format.h"
+#include "format/safetensors.h"
 #include "unit/read_help.h"
 
 #include <fcntl.h>
@@ -270,16 +270,21 @@ static void test_not_ours(void **state)
 
 /* ---- the writer ---- */
 
+static const struct ldl_layout np = { .metadata_format = "np" }, pt = { .metadata_format = "pt" };
+
 static void test_header_text(void **state)
 {
     static const uint64_t dim[] = { 2, 3 };
-    const struct ldl_st_entry entries[] = {
-        { "a\"\n", LDL_U16_BF16, 2, dim, 12 },
-        { "e", LDL_I64, 0, NULL, 8 },
+    struct ldl_entry entries[] = {
+        { "a\"\n", LDL_U16_BF16, 2, dim, 12, 0 },
+        { "e", LDL_I64, 0, NULL, 8, 0 },
     };
     struct ldl_buf out = { 0 };
+    uint64_t bytes;
     (void)state;
-    expect_ok(ldl_st_header(&out, entries, 2, "np", &err));
+    expect_ok(ldl_safetensors_layout(&out, entries, 2, &np, &bytes, &err));
+    assert_int_equal(bytes, out.len + 20);
+    assert_int_equal(entries[1].offset, out.len + 12);
     assert_int_equal(out.len % 8, 0);
     assert_int_equal((unsigned char)out.text[0] + 256 * (unsigned char)out.text[1] + 8, out.len);
     assert_memory_equal(out.text + 2, "\0\0\0\0\0\0", 6);
@@ -290,30 +295,31 @@ static void test_header_text(void **state)
     assert_memory_equal(out.text + 8, text, strlen(text));
     for (const char *p = out.text + 8 + strlen(text); p < out.text + out.len; p++)
         assert_int_equal(*p, ' ');
-    const struct ldl_st_entry huge[] = { { "a", LDL_U8, 0, NULL, (uint64_t)1 << 62 },
-                                         { "b", LDL_U8, 0, NULL, (uint64_t)1 << 62 } };
-    expect_error(ldl_st_header(&out, huge, 2, "pt", &err), LDL_EOUTPUT, "tensor 'b'");
+    struct ldl_entry huge[] = { { "a", LDL_U8, 0, NULL, (uint64_t)1 << 62, 0 },
+                                { "b", LDL_U8, 0, NULL, (uint64_t)1 << 62, 0 } };
+    expect_error(ldl_safetensors_layout(&out, huge, 2, &pt, &bytes, &err), LDL_EOUTPUT,
+                 "tensor 'b'");
     ldl_buf_free(&out);
 }
 
 static void test_round_trip(void **state)
 {
     enum { N = 200 };
-    struct ldl_st_entry entry[N];
+    struct ldl_entry entry[N];
     uint64_t dim[N][2];
     char name[N][32];
     struct ldl_buf out = { 0 };
-    uint64_t total = 0;
+    uint64_t total = 0, bytes;
     (void)state;
     for (size_t i = 0; i < N; i++) {
-        enum ldl_dtype t = (enum ldl_dtype)(i % LDL_DTYPES);
+        enum ldl_dtype t = (enum ldl_dtype)(i % LDL_Q8_0); /* the types after are GGUF's */
         snprintf(name[i], sizeof name[i], "t\xe4\xb8\xad.%zu", i);
         dim[i][0] = i % 7;
         dim[i][1] = i;
-        entry[i] = (struct ldl_st_entry){ name[i], t, 2, dim[i], i % 7 * i * ldl_dtype_bytes(t) };
+        entry[i] = (struct ldl_entry){ name[i], t, 2, dim[i], ldl_dtype_span(t, i % 7 * i), 0 };
         total += entry[i].bytes;
     }
-    expect_ok(ldl_st_header(&out, entry, N, "pt", &err));
+    expect_ok(ldl_safetensors_layout(&out, entry, N, &pt, &bytes, &err));
     save_bytes("w.safetensors", out.text, out.len);
     assert_int_equal(truncate(at("w.safetensors"), (off_t)(out.len + total)), 0);
     expect_ok(ldl_file_open(&file, at("w.safetensors"), &err));
