@@ -117,11 +117,11 @@ int ldl_pickle_entries(const struct ldl_pickle *p, uint32_t node, struct ldl_pic
         c = p->cell[c].next;
     }
     /* one long key, shared by millions of entries, would keep the sort busy for hours */
-    int status = key_bytes > KEYS_MAX_BYTES
-                     ? ldl_fail(err, LDL_EINPUT, "a dict with more than %d MB of keys",
-                                KEYS_MAX_BYTES >> 20)
-                 : drop_twins(e, all) ? ldl_oom(err)
-                                      : 0;
+    int status =
+        key_bytes > KEYS_MAX_BYTES
+            ? ldl_fail(err, LDL_EINPUT, "a dict with more than %d MB of keys", KEYS_MAX_BYTES >> 20)
+        : drop_twins(e, all) ? ldl_oom(err)
+                             : 0;
     if (status) {
         ldl_free(e);
         return status;
