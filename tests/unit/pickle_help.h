@@ -12,7 +12,7 @@ static struct ldl_buf pk;
 UNUSED static void put_number(struct ldl_buf *b, uint64_t v, int width)
 {
     for (int i = 0; i < width; i++)
-        ldl_buf_put(b, &(char){ (char)(v >> (8 * i)) }, 1);
+        ldl_buf_put(b, &(char){ (char)(i < 8 ? v >> (8 * i) : 0) }, 1);
 }
 
 #define PK(literal) ldl_buf_put(&pk, literal, sizeof(literal) - 1) /* opcodes, NUL included */
