@@ -51,6 +51,8 @@ struct ldl_kern {
      * order, each step rounded; row i of R begins at r + i*stride. */
     void (*rank_update)(float *o, float s, const float *l, const float *r, size_t stride,
                         size_t rank, size_t n);
+    /* o[j*stride + i] = x[i*columns + j] for i < rows. */
+    void (*transpose)(float *o, size_t stride, const float *x, size_t rows, size_t columns);
     void (*add_squares)(double *d, const float *x, size_t n); /* d += x*x, in f64 */
 
     /* ties. e: votes so far; sign of each weighted element is added (-1, 0, +1; NaN gives 0). */

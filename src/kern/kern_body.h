@@ -217,6 +217,14 @@ static void rank_update(float *restrict o, float s, const float *restrict l,
     }
 }
 
+static void transpose(float *restrict o, size_t stride, const float *restrict x, size_t rows,
+                      size_t columns)
+{
+    for (size_t j = 0; j < columns; j++)
+        for (size_t i = 0; i < rows; i++)
+            o[j * stride + i] = x[i * columns + j];
+}
+
 static void add_squares(double *restrict d, const float *restrict x, size_t n)
 {
     for (size_t i = 0; i < n; i++)

@@ -30,6 +30,7 @@ const struct ldl_kern PASTE(ldl_kern_, LDL_LEVEL) = {
     .scale = scale,
     .mul = mul,
     .rank_update = rank_update,
+    .transpose = transpose,
     .add_squares = add_squares,
     .vote_count = vote_count,
     .agree = agree,

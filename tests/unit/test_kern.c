@@ -128,6 +128,11 @@ static void scaling(void **state)
             want[i] = x[i] * y[i];
         same(got, want, n, "mul", k->level);
 
+        size_t rows = n / 3;
+        k->transpose(got, rows + 1, x, rows, 3);
+        for (size_t i = 0; i < rows * 3; i++)
+            assert_memory_equal(&got[i % 3 * (rows + 1) + i / 3], &x[i], sizeof *x);
+
         for (size_t i = 0; i < n; i++)
             dgot[i] = dwant[i] = (double)i / 3;
         k->add_squares(dgot, x, n);
