@@ -175,12 +175,6 @@ static void mix(float *restrict o, float a, const float *restrict x, float b,
         o[i] = a * x[i] + b * y[i];
 }
 
-static void scale(float *x, float w, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        x[i] *= w;
-}
-
 static void mul(float *restrict x, const float *restrict f, size_t n)
 {
     for (size_t i = 0; i < n; i++)

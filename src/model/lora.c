@@ -98,7 +98,7 @@ static void weigh(const struct lora *d, const float *factor, const struct ldl_ke
         if (d->by_column)
             k->mul(out, factor + column, part);
         else
-            k->scale(out, factor[row], part);
+            k->times(out, factor[row], part);
         first += part;
         out += part;
         n -= part;
@@ -265,8 +265,7 @@ int ldl_lora_fits(const struct ldl_view *w, const struct ldl_lora_parts *p, uint
 {
     uint64_t rows, columns, rank2;
     if (w->ndim < 2 || w->n == 0 || !ldl_dtype_is_float(w->dtype) ||
-        !matrix_of(&p->left, &rows, rank) ||
-        !matrix_of(&p->right, &rank2, &columns))
+        !matrix_of(&p->left, &rows, rank) || !matrix_of(&p->right, &rank2, &columns))
         return 0;
     if (*rank != rank2 || *rank > LDL_LORA_MAX_RANK || rows != w->dim[0] ||
         columns != w->n / w->dim[0])
@@ -408,7 +407,8 @@ int ldl_lora_bias_view(struct ldl_view *v, const struct ldl_factor *d, double sc
     char shape[2][200];
     const struct ldl_stored *t = d->tensor;
     *made = NULL;
-    if (t->n != v->n || v->n == 0 || !ldl_dtype_is_float(v->dtype) || !ldl_dtype_is_float(t->dtype) || ldl_dtype_unit(t->dtype) != 1)
+    if (t->n != v->n || v->n == 0 || !ldl_dtype_is_float(v->dtype) ||
+        !ldl_dtype_is_float(t->dtype) || ldl_dtype_unit(t->dtype) != 1)
         return ldl_fail(err, LDL_EINPUT,
                         "adapter tensor '%.200s' %s %s does not fit tensor '%.200s' %s", t->name,
                         ldl_dtype_name(t->dtype), ldl_shape_text(shape[0], t->dim, t->ndim),
