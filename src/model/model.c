@@ -10,27 +10,15 @@
  * meanwhile does not change what is read. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "model/model.h"
+#include "model/find.h"
 #include "model/index.h"
 
-#include <fnmatch.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 
 enum { CONFIG_MAX_BYTES = 64 << 20, MANY_SHARDS = 4 };
-
-static const char *const prefixes[] = { "model", "master_weights" };
-
-/* dir/PREFIX.SUFFIX in new memory. */
-static char *weights_path(const char *dir, const char *prefix, const char *suffix)
-{
-    struct ldl_buf name = { 0 };
-    ldl_buf_printf(&name, "%s%s", prefix, suffix);
-    char *path = name.failed ? NULL : ldl_path_join(dir, name.text);
-    ldl_buf_free(&name);
-    return path;
-}
 
 /* ---- views ---- */
 
@@ -50,6 +38,13 @@ static int alloc_views(struct ldl_model *m, size_t n, struct ldl_err *err)
     return 0;
 }
 
+static int pointer_by_name(const void *a, const void *b)
+{
+    const struct ldl_view *const *x = a, *const *y = b;
+    return strcmp((*x)->name, (*y)->name);
+}
+
+/* In the file's order where the container keeps one, else by name. */
 static int views_of_file(struct ldl_model *m, struct ldl_err *err)
 {
     const struct ldl_file *f = &m->file[0];
@@ -58,9 +53,11 @@ static int views_of_file(struct ldl_model *m, struct ldl_err *err)
         return status;
     for (size_t i = 0; i < f->ntensors; i++)
         ldl_view_stored(&m->view[i], f, &f->tensor[i]);
-    qsort(m->view, m->nviews, sizeof *m->view, view_by_name);
+    if (!f->format->ordered)
+        qsort(m->view, m->nviews, sizeof *m->view, view_by_name);
     for (size_t i = 0; i < m->nviews; i++)
         m->by_name[i] = &m->view[i];
+    qsort(m->by_name, m->nviews, sizeof *m->by_name, pointer_by_name);
     return 0;
 }
 
@@ -221,114 +218,26 @@ static int open_single(struct ldl_model *m, const char *path, struct ldl_err *er
     return views_of_file(m, err);
 }
 
-/* ---- a directory without the weights that were looked for ---- */
-
-static int is_training_state(const char *name)
-{
-    return strncmp(name, "optimizer", 9) == 0 || strncmp(name, "scheduler", 9) == 0 ||
-           strncmp(name, "rng_state", 9) == 0 || strcmp(name, "training_args.bin") == 0;
-}
-
-/* The first name that fits the first pattern that any name fits. */
-static const char *first_match(const struct ldl_names *names, const char *const *pattern, size_t n)
-{
-    for (size_t p = 0; p < n; p++)
-        for (size_t i = 0; i < names->n; i++)
-            if (fnmatch(pattern[p], names->name[i], 0) == 0 && !is_training_state(names->name[i]))
-                return names->name[i];
-    return NULL;
-}
-
-/* What may be said beside "no weights": the most useful thing that the folder's names tell. */
-static void advise(struct ldl_buf *out, const struct ldl_names *names, const char *prefix)
-{
-    static const char *const foreign[] = { "pytorch_model*.bin",
-                                           "model_state*.pdparams",
-                                           "*.pdparams",
-                                           "*.gguf",
-                                           "*.bin",
-                                           "*.ckpt",
-                                           "*.pth",
-                                           "*.pt" };
-    static const char *const any[] = { "*.safetensors" };
-    char other_weights[32], shards[64];
-    const char *other = prefix && strcmp(prefix, prefixes[0]) == 0 ? prefixes[1] : prefixes[0];
-    const char *shard_pattern = shards, *other_pattern = other_weights, *name;
-    snprintf(other_weights, sizeof other_weights, "%s.safetensors*", other);
-    snprintf(shards, sizeof shards, "%.30s-*-of-*.safetensors", prefix ? prefix : "*");
-    if (prefix && first_match(names, &other_pattern, 1))
-        ldl_buf_printf(out, "; it has %s weights: give --merge_prefix %s", other, other);
-    else if ((name = first_match(names, &shard_pattern, 1)))
-        ldl_buf_printf(out, "; %s is there, but the index that belongs to the shards is missing",
-                       name);
-    else if ((name = first_match(names, any, LDL_COUNT(any))))
-        ldl_buf_printf(out, "; %s is there: name that file itself to read it", name);
-    else if ((name = first_match(names, foreign, LDL_COUNT(foreign))))
-        ldl_buf_printf(
-            out, "; %s is there, but this build reads safetensors only: convert it first", name);
-    else
-        ldl_buf_puts(out, "; no weights are there");
-}
-
-static int fail_no_weights(const struct ldl_model *m, const char *prefix, struct ldl_err *err)
-{
-    struct ldl_names names = { 0 };
-    struct ldl_buf text = { 0 };
-    int status = ldl_list_dir(m->dir, &names, err);
-    if (status)
-        return status;
-    for (size_t i = 0; i < LDL_COUNT(prefixes); i++)
-        if (!prefix || i == 0)
-            ldl_buf_printf(&text, "%sno %s.safetensors or %s.safetensors.index.json",
-                           i ? " and " : "", prefix ? prefix : prefixes[i],
-                           prefix ? prefix : prefixes[i]);
-    advise(&text, &names, prefix);
-    status = text.failed ? ldl_oom(err) : ldl_fail(err, LDL_EINPUT, "%s: %s", m->asked, text.text);
-    ldl_buf_free(&text);
-    ldl_names_free(&names);
-    return status;
-}
-
 /* ---- open and close ---- */
-
-/* 1: opened; 0: no weights of this prefix; negative: -ldl_code. */
-static int open_prefix(struct ldl_model *m, const char *prefix, struct ldl_err *err)
-{
-    int status = 0, found = 0;
-    char *index_path = weights_path(m->dir, prefix, ".safetensors.index.json");
-    char *path = weights_path(m->dir, prefix, ".safetensors");
-    if (!index_path || !path || !(m->prefix = ldl_strdup(prefix)))
-        status = ldl_oom(err);
-    else if (ldl_exists(index_path)) {
-        found = 1;
-        status = open_indexed(m, index_path, err);
-    } else if (ldl_exists(path)) {
-        found = 1;
-        status = open_single(m, path, err);
-    }
-    ldl_free(index_path);
-    ldl_free(path);
-    if (status == 0 && !found) {
-        ldl_free(m->prefix);
-        m->prefix = NULL;
-    }
-    return status ? -status : found;
-}
 
 static int open_dir(struct ldl_model *m, const char *prefix, struct ldl_err *err)
 {
-    int found = 0;
-    for (size_t i = 0; i < LDL_COUNT(prefixes) && found == 0; i++)
-        if (!prefix || i == 0)
-            found = open_prefix(m, prefix ? prefix : prefixes[i], err);
-    return found < 0 ? -found : found ? 0 : fail_no_weights(m, prefix, err);
+    struct ldl_found found;
+    int status = ldl_find_weights(&found, m->dir, m->asked, prefix, err);
+    if (status)
+        return status;
+    m->prefix = found.prefix;
+    found.prefix = NULL;
+    status = found.is_index ? open_indexed(m, found.path, err) : open_single(m, found.path, err);
+    ldl_found_free(&found);
+    return status;
 }
 
 static int open_file(struct ldl_model *m, const char *path, const char *prefix, struct ldl_err *err)
 {
     const char *base = ldl_path_base(path);
     if (!prefix)
-        prefix = prefixes[strncmp(base, prefixes[1], strlen(prefixes[1])) == 0];
+        prefix = ldl_find_prefix(base);
     if (base == path)
         m->dir = ldl_strdup(".");
     else /* "/x" is in "/" */

@@ -1,7 +1,7 @@
 /* model.h -- a checkpoint: its tensors as views, the order they come in, its other files.
  *
- * A model is named by a directory (weights found by prefix: P.safetensors.index.json, else
- * P.safetensors), a single container file, or org/name[@revision] in the local Hugging Face cache.
+ * A model is named by a directory (find.c says what is looked for in it), a single container file, or
+ * org/name[@revision] in the local Hugging Face cache.
  * Opening reads headers only and checks them completely; nothing is loaded. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef LDL_MODEL_MODEL_H
@@ -16,7 +16,8 @@ struct ldl_model {
     char *prefix; /* "model" or "master_weights" */
     struct ldl_file *file;
     size_t nfiles;
-    /* Tensors in the checkpoint's own order: of the index's weight_map, else sorted by name. */
+    /* Tensors in the checkpoint's own order: of the index's weight_map, of a pickled dict, else
+     * sorted by name. */
     struct ldl_view *view;
     size_t nviews;
     struct ldl_view **by_name; /* the same, sorted by bytes of the name */
