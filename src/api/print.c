@@ -14,11 +14,11 @@ static void json_pair(struct ldl_buf *b, const char *key, const char *text)
         ldl_buf_puts(b, "null");
 }
 
-static void json_shape(struct ldl_buf *b, const struct ldl_view *v)
+static void json_shape(struct ldl_buf *b, int ndim, const uint64_t *dim)
 {
     ldl_buf_puts(b, "\"shape\": [");
-    for (int d = 0; d < v->ndim; d++)
-        ldl_buf_printf(b, "%s%llu", d ? ", " : "", (unsigned long long)v->dim[d]);
+    for (int d = 0; d < ndim; d++)
+        ldl_buf_printf(b, "%s%llu", d ? ", " : "", (unsigned long long)dim[d]);
     ldl_buf_puts(b, "]");
 }
 
@@ -107,7 +107,10 @@ static void put_output(struct ldl_buf *b, const struct ldl_plan *p)
                    p->njobs - copies, copies, ldl_human(size, p->bytes_out));
     for (size_t s = 0; s < p->nshards; s++)
         ldl_buf_printf(b, "  %s, %s\n", p->shard[s].name, ldl_human(size, p->shard[s].bytes));
-    ldl_buf_printf(b, "  %s\n  merge_config.json\n", p->index_name);
+    if (p->has_index)
+        ldl_buf_printf(b, "  %s\n", p->index_name);
+    if (p->recipe.config.len)
+        ldl_buf_puts(b, "  merge_config.json\n");
     for (size_t i = 0; i < p->side.n; i++)
         ldl_buf_printf(
             b, "  %s (from %s%s)\n", p->side.name[i], p->side_dir,
@@ -152,10 +155,10 @@ static void json_jobs(struct ldl_buf *b, const struct ldl_plan *p)
     for (size_t t = 0; t < p->njobs; t++) {
         const struct ldl_job *j = &p->job[t];
         ldl_buf_printf(b, "%s\n    {", t ? "," : "");
-        json_pair(b, "name", ldl_job_name(j));
+        json_pair(b, "name", j->name);
         ldl_buf_printf(b, ", \"action\": \"%s\", \"dtype\": \"%s\", ", j->copy ? "copy" : "merge",
                        ldl_dtype_tag(j->dtype));
-        json_shape(b, j->in[0]);
+        json_shape(b, j->ndim, j->dim);
         ldl_buf_puts(b, ", ");
         json_pair(b, "file", p->shard[j->shard].name);
         ldl_buf_printf(b, ", \"offset\": %llu, \"bytes\": %llu}", (unsigned long long)j->offset,
@@ -235,7 +238,7 @@ static void show_json(struct ldl_buf *b, const struct ldl_model *m, int diffable
         ldl_buf_printf(b, "%s\n    {", i ? "," : "");
         json_pair(b, "name", v->name);
         ldl_buf_printf(b, ", \"dtype\": \"%s\", ", ldl_dtype_tag(v->dtype));
-        json_shape(b, v);
+        json_shape(b, v->ndim, v->dim);
         ldl_buf_printf(b, ", \"bytes\": %llu", (unsigned long long)(v->stored->bytes));
         if (!diffable) {
             ldl_buf_puts(b, ", ");

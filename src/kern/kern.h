@@ -46,7 +46,15 @@ struct ldl_kern {
     void (*zero)(float *x, size_t n);                          /* x = +0 */
     void (*axpy)(float *o, float w, const float *x, size_t n); /* o += w*x, two roundings */
     void (*mix)(float *o, float a, const float *x, float b, const float *y,
-                size_t n); /* o = a*x + b*y, three */
+                size_t n);                           /* o = a*x + b*y, three */
+    void (*mul)(float *x, const float *f, size_t n); /* x = x*f */
+    /* One row of W + s*L*R: o[j] += s * acc, acc = 0 + l[0]*R[0][j] + l[1]*R[1][j] + ... in this
+     * order, each step rounded; row i of R begins at r + i*stride. */
+    void (*rank_update)(float *o, float s, const float *l, const float *r, size_t stride,
+                        size_t rank, size_t n);
+    /* o[j*stride + i] = x[i*columns + j] for i < rows. */
+    void (*transpose)(float *o, size_t stride, const float *x, size_t rows, size_t columns);
+    void (*add_squares)(double *d, const float *x, size_t n); /* d += x*x, in f64 */
 
     void (*times)(float *x, float s, size_t n); /* x *= s */
     void (*over)(float *x, float s, size_t n);  /* x /= s */
