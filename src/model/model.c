@@ -12,6 +12,7 @@
 #include "model/model.h"
 #include "model/find.h"
 #include "model/index.h"
+#include "model/tied.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,6 +45,14 @@ static int pointer_by_name(const void *a, const void *b)
     return strcmp((*x)->name, (*y)->name);
 }
 
+static void sort_names(struct ldl_model *m)
+{
+    for (size_t i = 0; i < m->nviews; i++)
+        m->by_name[i] = &m->view[i];
+    if (m->nviews)
+        qsort(m->by_name, m->nviews, sizeof *m->by_name, pointer_by_name);
+}
+
 /* In the file's order where the container keeps one, else by name. */
 static int views_of_file(struct ldl_model *m, struct ldl_err *err)
 {
@@ -55,9 +64,7 @@ static int views_of_file(struct ldl_model *m, struct ldl_err *err)
         ldl_view_stored(&m->view[i], f, &f->tensor[i]);
     if (!f->format->ordered)
         qsort(m->view, m->nviews, sizeof *m->view, view_by_name);
-    for (size_t i = 0; i < m->nviews; i++)
-        m->by_name[i] = &m->view[i];
-    qsort(m->by_name, m->nviews, sizeof *m->by_name, pointer_by_name);
+    sort_names(m);
     return 0;
 }
 
@@ -140,8 +147,11 @@ static int read_config(struct ldl_model *m, struct ldl_err *err)
         status = ldl_oom(err);
     else if (ldl_exists(path)) {
         status = ldl_read_file(path, CONFIG_MAX_BYTES, &text, err);
+        m->has_config = 1;
         if (status == 0)
             status = ldl_config_get_dtype(text.text, text.len, path, &m->dtype_word, err);
+        if (status == 0)
+            status = ldl_config_get_tied(text.text, text.len, path, &m->tied, err);
     }
     ldl_buf_free(&text);
     ldl_free(path);
@@ -258,7 +268,7 @@ static int sum_bytes(struct ldl_model *m, struct ldl_err *err)
 int ldl_model_open(struct ldl_model *m, const char *asked, const char *prefix, struct ldl_err *err)
 {
     char *path = NULL;
-    *m = (struct ldl_model){ 0 };
+    *m = (struct ldl_model){ .tied = -1 };
     int status = (m->asked = ldl_strdup(asked)) ? ldl_resolve(asked, &path, err) : ldl_oom(err);
     if (status == 0 && ldl_is_dir(path)) {
         m->dir = path;
@@ -267,6 +277,8 @@ int ldl_model_open(struct ldl_model *m, const char *asked, const char *prefix, s
     } else if (status == 0) {
         status = open_file(m, path, prefix, err);
     }
+    if (status == 0)
+        status = ldl_model_drop_tied(m, err);
     if (status == 0)
         status = sum_bytes(m, err);
     ldl_free(path);
@@ -289,7 +301,47 @@ void ldl_model_close(struct ldl_model *m)
     ldl_free(m->prefix);
     ldl_free(m->index_metadata);
     ldl_free(m->dtype_word);
+    for (size_t i = m->nowned; i-- > 0;)
+        m->owned[i].free(m->owned[i].p);
+    ldl_free(m->owned);
     *m = (struct ldl_model){ 0 };
+}
+
+/* ---- changes to the list of views ---- */
+
+int ldl_model_own(struct ldl_model *m, void *p, void (*release)(void *p), struct ldl_err *err)
+{
+    if (ldl_grow(&m->owned, &m->owned_cap, m->nowned + 1, sizeof *m->owned)) {
+        release(p);
+        return ldl_oom(err);
+    }
+    m->owned[m->nowned++] = (struct ldl_owned){ p, release };
+    return 0;
+}
+
+void ldl_model_filter(struct ldl_model *m, const unsigned char *keep)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < m->nviews; i++)
+        if (keep[i])
+            m->view[n++] = m->view[i];
+    m->nviews = n;
+    sort_names(m);
+}
+
+int ldl_model_append(struct ldl_model *m, const struct ldl_view *v, struct ldl_err *err)
+{
+    struct ldl_view *view = ldl_realloc(m->view, m->nviews + 1, sizeof *view);
+    if (!view)
+        return ldl_oom(err);
+    m->view = view;
+    struct ldl_view **by_name = ldl_realloc(m->by_name, m->nviews + 1, sizeof *by_name);
+    if (by_name) {
+        m->by_name = by_name;
+        m->view[m->nviews++] = *v;
+    }
+    sort_names(m); /* the views may have moved */
+    return by_name ? 0 : ldl_oom(err);
 }
 
 const struct ldl_view *ldl_model_find(const struct ldl_model *m, const char *name)

@@ -2,6 +2,7 @@
  * then (parts.h) lay out the shards, write the index, find the side files. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "plan/plan.h"
+#include "model/tied.h"
 #include "plan/match.h"
 #include "plan/parts.h"
 
@@ -45,7 +46,8 @@ static int open_models(struct ldl_plan *p, struct ldl_err *err)
     }
     p->nmodels = r->nmodels;
     p->base = r->base ? &p->model[n - 1] : NULL;
-    return ldl_match(p->model, n, err);
+    int rc = ldl_models_tie(p->model, n, err);
+    return rc ? rc : ldl_match(p->model, n, err);
 }
 
 /* ---- jobs ---- */
