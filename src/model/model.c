@@ -246,6 +246,7 @@ static int open_dir(struct ldl_model *m, const char *prefix, struct ldl_err *err
 static int open_file(struct ldl_model *m, const char *path, const char *prefix, struct ldl_err *err)
 {
     const char *base = ldl_path_base(path);
+    m->lone = 1;
     if (!prefix)
         prefix = ldl_find_prefix(base);
     if (base == path)

@@ -13,6 +13,7 @@
 struct ldl_model {
     char *asked;  /* as the user wrote it */
     char *dir;    /* the directory it resolved to (of the file, when a file was named) */
+    int lone;     /* a file was named, not a directory */
     char *prefix; /* "model" or "master_weights" */
     struct ldl_file *file;
     size_t nfiles;
