@@ -10,6 +10,7 @@
  * meanwhile does not change what is read. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "model/model.h"
+#include "model/adapter.h"
 #include "model/index.h"
 
 #include <fnmatch.h>
@@ -251,6 +252,7 @@ static void advise(struct ldl_buf *out, const struct ldl_names *names, const cha
                                            "*.pth",
                                            "*.pt" };
     static const char *const any[] = { "*.safetensors" };
+    static const char *const adapter[] = { "adapter_config.json", "lora_config.json" };
     char other_weights[32], shards[64];
     const char *other = prefix && strcmp(prefix, prefixes[0]) == 0 ? prefixes[1] : prefixes[0];
     const char *shard_pattern = shards, *other_pattern = other_weights, *name;
@@ -258,6 +260,8 @@ static void advise(struct ldl_buf *out, const struct ldl_names *names, const cha
     snprintf(shards, sizeof shards, "%.30s-*-of-*.safetensors", prefix ? prefix : "*");
     if (prefix && first_match(names, &other_pattern, 1))
         ldl_buf_printf(out, "; it has %s weights: give --merge_prefix %s", other, other);
+    else if (first_match(names, adapter, LDL_COUNT(adapter)))
+        ldl_buf_puts(out, "; it is a LoRA adapter: write BASE+ADAPTER, with the model it is for");
     else if ((name = first_match(names, &shard_pattern, 1)))
         ldl_buf_printf(out, "; %s is there, but the index that belongs to the shards is missing",
                        name);
@@ -346,11 +350,10 @@ static int sum_bytes(struct ldl_model *m, struct ldl_err *err)
     return 0;
 }
 
-int ldl_model_open(struct ldl_model *m, const char *asked, const char *prefix, struct ldl_err *err)
+static int open_base(struct ldl_model *m, const char *word, const char *prefix, struct ldl_err *err)
 {
     char *path = NULL;
-    *m = (struct ldl_model){ 0 };
-    int status = (m->asked = ldl_strdup(asked)) ? ldl_resolve(asked, &path, err) : ldl_oom(err);
+    int status = ldl_resolve(word, &path, err);
     if (status == 0 && ldl_is_dir(path)) {
         m->dir = path;
         path = NULL;
@@ -358,18 +361,49 @@ int ldl_model_open(struct ldl_model *m, const char *asked, const char *prefix, s
     } else if (status == 0) {
         status = open_file(m, path, prefix, err);
     }
+    ldl_free(path);
+    return status;
+}
+
+int ldl_model_open(struct ldl_model *m, const char *asked, const char *prefix, struct ldl_err *err)
+{
+    char *base = NULL;
+    struct ldl_names adapter = { 0 };
+    *m = (struct ldl_model){ 0 };
+    int status = (m->asked = ldl_strdup(asked)) ? ldl_split_adapters(asked, &base, &adapter, err)
+                                                : ldl_oom(err);
+    if (status == 0)
+        status = open_base(m, base, prefix, err);
+    for (size_t i = 0; i < adapter.n && status == 0; i++)
+        status = ldl_adapter_apply(m, adapter.name[i], err);
     if (status == 0)
         status = sum_bytes(m, err);
-    ldl_free(path);
+    ldl_free(base);
+    ldl_names_free(&adapter);
     if (status)
         ldl_model_close(m);
     return status;
+}
+
+int ldl_model_own(struct ldl_model *m, void *p, void (*release)(void *p), struct ldl_err *err)
+{
+    if (ldl_grow(&m->owned, &m->owned_cap, m->nowned + 1, sizeof *m->owned)) {
+        release(p);
+        return ldl_oom(err);
+    }
+    m->owned[m->nowned++] = (struct ldl_owned){ p, release };
+    return 0;
 }
 
 void ldl_model_close(struct ldl_model *m)
 {
     if (!m)
         return;
+    while (m->nowned) {
+        m->nowned--;
+        m->owned[m->nowned].free(m->owned[m->nowned].p);
+    }
+    ldl_free(m->owned);
     for (size_t i = 0; i < m->nfiles; i++)
         ldl_file_close(&m->file[i]);
     ldl_free(m->file);
@@ -380,6 +414,8 @@ void ldl_model_close(struct ldl_model *m)
     ldl_free(m->prefix);
     ldl_free(m->index_metadata);
     ldl_free(m->dtype_word);
+    ldl_names_free(&m->also_dir);
+    ldl_names_free(&m->note);
     *m = (struct ldl_model){ 0 };
 }
 

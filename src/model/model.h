@@ -1,7 +1,8 @@
 /* model.h -- a checkpoint: its tensors as views, the order they come in, its other files.
  *
  * A model is named by a directory (weights found by prefix: P.safetensors.index.json, else
- * P.safetensors), a single container file, or org/name[@revision] in the local Hugging Face cache.
+ * P.safetensors), a single container file, or org/name[@revision] in the local Hugging Face cache;
+ * MODEL+ADAPTER is that model with a LoRA adapter applied (adapter.h), MODEL+ADAPTER+ADAPTER with two.
  * Opening reads headers only and checks them completely; nothing is loaded. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef LDL_MODEL_MODEL_H
@@ -24,14 +25,28 @@ struct ldl_model {
     int sharded;               /* an index was read */
     char *index_metadata;      /* JSON text of the index's "metadata" object, or NULL */
     char *dtype_word;          /* config.json's "dtype" or "torch_dtype", or NULL */
+    struct ldl_names also_dir; /* other directories that are read: adapters */
+    struct ldl_names note;     /* lines for the user */
+    /* What composed views point into; freed when the model is closed, last first. */
+    struct ldl_owned {
+        void *p;
+        void (*free)(void *p);
+    } * owned;
+    size_t nowned, owned_cap;
 };
 
 /* prefix: "model" or "master_weights" (NULL: "model", then "master_weights"). On failure *m is
  * empty. ldl_model_close() is idempotent and safe on a zeroed struct. */
 int ldl_model_open(struct ldl_model *m, const char *asked, const char *prefix, struct ldl_err *err);
 void ldl_model_close(struct ldl_model *m);
+/* The model frees p when it is closed, or at once when this fails. */
+int ldl_model_own(struct ldl_model *m, void *p, void (*free)(void *p), struct ldl_err *err);
 const struct ldl_view *ldl_model_find(const struct ldl_model *m, const char *name);
 
+/* Splits MODEL+ADAPTER+ADAPTER ... at the plus signs, from the right, until the rest exists or has
+ * none. A word that exists as a whole is a model whatever it holds. *base is the caller's. */
+int ldl_split_adapters(const char *asked, char **base, struct ldl_names *adapters,
+                       struct ldl_err *err);
 /* Turns what the user wrote into a path: an existing file or directory as it is, else
  * org/name[@revision] in the local Hugging Face cache (HF_HUB_CACHE, HF_HOME/hub,
  * ~/.cache/huggingface/hub; refs and snapshots). *path is the caller's (ldl_free). The error says
