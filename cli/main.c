@@ -31,6 +31,7 @@ static int cmd_version(int argc, const char *const *argv)
 
 static const struct verb verbs[] = {
     { "merge", "merge models into a new one", cmd_merge },
+    { "convert", "write a model in another container or type", cmd_convert },
     { "plan", "print what a merge would do, and write nothing", cmd_plan },
     { "show", "print the tensors of a checkpoint", cmd_show },
     { "methods", "list the merge methods, or one's parameters", cmd_methods },

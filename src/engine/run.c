@@ -54,7 +54,7 @@ static int with_spec(const struct ldl_plan *p,
     if (!dir)
         return ldl_oom(err);
     for (size_t i = 0; i < n; i++)
-        dir[i] = p->model[i].dir;
+        dir[i] = p->model[i].lone ? p->model[i].file[0].path : p->model[i].dir;
     struct ldl_output_spec spec = { .path = p->recipe.output,
                                     .overwrite = p->recipe.overwrite,
                                     .durable = p->recipe.durable,
@@ -118,10 +118,10 @@ static int put_small_files(struct run *r, struct ldl_err *err)
         else
             rc = ldl_output_copy(&r->output, p->side_dir, name, err);
     }
-    if (rc == 0)
+    if (rc == 0 && p->recipe.config.len)
         rc = ldl_output_put(&r->output, "merge_config.json", p->recipe.config.text,
                             p->recipe.config.len, err);
-    if (rc == 0)
+    if (rc == 0 && p->has_index)
         rc = ldl_output_put(&r->output, p->index_name, p->index.text, p->index.len, err);
     return rc;
 }

@@ -4,8 +4,6 @@
 
 #include <string.h>
 
-enum { COPY_BLOCK = 4096, COPY_TILE_BLOCKS = 256 }; /* bytes; 1 MiB at a time */
-
 int ldl_sched_init(struct ldl_sched *s, const struct ldl_plan *p, const struct ldl_budget *b,
                    const struct ldl_kern *k, struct ldl_err *err)
 {
@@ -26,7 +24,8 @@ int ldl_sched_init(struct ldl_sched *s, const struct ldl_plan *p, const struct l
     for (size_t i = 0; !short_of && i < s->nslots; i++) {
         s->slot[i].acc = ldl_calloc(threads, sizeof *s->slot[i].acc);
         s->slot[i].joined = ldl_calloc(threads, 1);
-        short_of = !s->slot[i].acc || !s->slot[i].joined;
+        s->slot[i].view_state = ldl_calloc(ldl_plan_inputs(p), sizeof *s->slot[i].view_state);
+        short_of = !s->slot[i].acc || !s->slot[i].joined || !s->slot[i].view_state;
     }
     if (short_of) {
         ldl_sched_free(s);
@@ -44,11 +43,21 @@ static void drop_accs(struct ldl_sched *s, struct ldl_slot *slot)
     }
 }
 
+static void end_views(struct ldl_sched *s, struct ldl_slot *slot)
+{
+    const struct ldl_job *j = &s->plan->job[slot->job];
+    for (size_t i = 0; i < ldl_plan_inputs(s->plan); i++) {
+        ldl_view_end(ldl_job_input(s->plan, j, i), slot->view_state[i]);
+        slot->view_state[i] = NULL;
+    }
+}
+
 static void end_slot(struct ldl_sched *s, struct ldl_slot *slot)
 {
     if (!slot->copy) {
         drop_accs(s, slot);
         ldl_work_end(&slot->work);
+        end_views(s, slot);
     }
 }
 
@@ -59,6 +68,7 @@ void ldl_sched_free(struct ldl_sched *s)
             end_slot(s, &s->slot[i]);
         ldl_free(s->slot[i].acc);
         ldl_free(s->slot[i].joined);
+        ldl_free(s->slot[i].view_state);
     }
     ldl_free(s->slot);
     s->slot = NULL;
@@ -133,8 +143,7 @@ static int claim_open(struct ldl_sched *s, struct ldl_claim *c)
     if (s->next_job >= p->njobs || s->failed_job < p->njobs || !slot)
         return 0;
     const struct ldl_job *j = &p->job[s->next_job];
-    uint64_t state = j->copy ? 0 : ldl_merge_state_bytes(&p->merge, j->in[0]->n);
-    uint64_t acc = j->copy ? 0 : ldl_merge_acc_bytes(&p->merge, j->in[0]->n);
+    uint64_t state = ldl_job_state_bytes(p, j), acc = ldl_job_acc_bytes(p, j);
     if (s->in_flight && s->facts_bytes + state + acc > s->budget->facts_bytes)
         return 0;
     slot->used = slot->busy = 1;
@@ -190,23 +199,29 @@ static int open_pass(struct ldl_sched *s, struct ldl_slot *slot, struct ldl_err 
     return rc;
 }
 
+static int begin_views(struct ldl_sched *s, struct ldl_slot *slot, struct ldl_err *err)
+{
+    const struct ldl_job *j = &s->plan->job[slot->job];
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < ldl_plan_inputs(s->plan); i++)
+        rc = ldl_view_begin(ldl_job_input(s->plan, j, i), s->kern, &slot->view_state[i], err);
+    return rc ? ldl_context(err, "tensor %s", j->name) : 0;
+}
+
 static int open_job(struct ldl_sched *s, struct ldl_slot *slot, struct ldl_err *err)
 {
     const struct ldl_job *j = &s->plan->job[slot->job];
     slot->copy = j->copy;
     slot->map = 0;
     slot->next_block = slot->outstanding = 0;
-    if (j->copy) {
-        slot->stride = 1;
-        slot->blocks = (j->bytes + COPY_BLOCK - 1) / COPY_BLOCK;
-        slot->tile_blocks = COPY_TILE_BLOCKS;
-        return 0;
-    }
-    slot->stride = 0;
+    slot->stride = j->copy;
     slot->tile_blocks = s->budget->tile_elems / LDL_BLOCK;
-    slot->blocks = (j->in[0]->n + LDL_BLOCK - 1) / LDL_BLOCK;
-    int rc =
-        ldl_work_begin(&slot->work, &s->plan->merge, s->kern, ldl_job_name(j), j->in[0]->n, err);
+    slot->blocks = (j->n + LDL_BLOCK - 1) / LDL_BLOCK;
+    if (j->copy)
+        return 0;
+    int rc = ldl_work_begin(&slot->work, &s->plan->merge, s->kern, j->name, j->n, err);
+    if (rc == 0)
+        rc = begin_views(s, slot, err);
     return rc ? rc : open_pass(s, slot, err);
 }
 

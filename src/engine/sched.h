@@ -18,6 +18,7 @@ struct ldl_slot {
     int used, busy; /* busy: one thread opens it or changes its pass */
     size_t job;
     struct ldl_work work; /* of a merge job */
+    void **view_state;    /* one for each input */
     int map, copy;
     uint64_t blocks, next_block, stride, tile_blocks;
     uint64_t outstanding;     /* tiles claimed and not finished */

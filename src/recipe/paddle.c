@@ -327,7 +327,7 @@ static int take_prefix(struct ldl_recipe *r, const struct ldl_args *a, struct ld
 
 static int take_output(struct ldl_recipe *r, struct ldl_args *a, int need, struct ldl_err *err)
 {
-    const struct ldl_value *files = get(a, "copy_file_list"), *dtype = get(a, "dtype");
+    const struct ldl_value *files = get(a, "copy_file_list");
     int rc = take_prefix(r, a, err);
     if (rc == 0)
         rc = copy_text(&r->output, text_of(a, "output_path"), err);
@@ -338,27 +338,18 @@ static int take_output(struct ldl_recipe *r, struct ldl_args *a, int need, struc
     r->copy_given = files != NULL;
     if (rc == 0 && files)
         rc = copy_texts(&r->copy_file, &r->ncopy_files, files, err);
-    r->dtype = dtype ? ldl_dtype_from_word(dtype->text[0]) : LDL_DTYPES;
-    if (rc == 0 && dtype && r->dtype == LDL_DTYPES)
-        rc = ldl_fail(err, LDL_EUSAGE,
-                      "%s: '%s' is unknown; use float32, bfloat16, float16 or float64",
-                      dtype->origin, dtype->text[0]);
-    r->overwrite = get(a, "overwrite")->num != 0;
-    r->durable = get(a, "fsync")->num != 0;
+    if (rc == 0)
+        rc = ldl_own_take(r, a, err);
+    if (rc == 0 && r->shards > 1 && strcmp(r->format, "gguf") == 0)
+        rc = ldl_fail(err, LDL_EUSAGE, "n_process %lld: a GGUF output is one file",
+                      (long long)r->shards);
     return rc;
 }
 
 static int take_running(struct ldl_recipe *r, struct ldl_args *a, struct ldl_err *err)
 {
     char word[LDL_FLAG_WORD];
-    const struct ldl_value *threads = get(a, "threads"), *memory = get(a, "max_memory");
     r->seed = (uint64_t)get(a, "seed")->integer;
-    r->quiet = get(a, "quiet")->num != 0;
-    r->threads = threads ? threads->integer : 0;
-    r->max_memory_bytes = memory ? (uint64_t)memory->integer : 0;
-    if (memory && memory->integer == 0)
-        return ldl_fail(err, LDL_EUSAGE, "%s: 0 is too little; write bytes, as 512M or 2G",
-                        memory->origin);
     return copy_text(&r->device, ldl_flag_word(get(a, "device"), word), err);
 }
 

@@ -384,7 +384,7 @@ static void test_places(void **state)
     unlink(at("ad"));
     save_adapter(SET "}", t, 2);
     expect_error(ldl_model_open(&model, at("ad"), NULL, &err), LDL_EINPUT,
-                 "it is a LoRA adapter: write BASE+ADAPTER");
+                 "name it with its base model, as BASE+");
 }
 
 static void expect_split(const char *word, const char *base, size_t n, const char *first)

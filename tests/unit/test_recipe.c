@@ -314,6 +314,7 @@ static void test_config_text(void **state)
                         "  \"device\": \"cpu\",\n"
                         "  \"dtype\": null,\n"
                         "  \"epsilon\": 0.14,\n"
+                        "  \"format\": \"safetensors\",\n"
                         "  \"lora_model_path\": null,\n"
                         "  \"max_tensor_mem\": 0.5,\n"
                         "  \"merge_method\": \"linear\",\n"
@@ -387,7 +388,7 @@ static void test_free_is_idempotent(void **state)
     ldl_recipe_free(&r);
     ldl_recipe_free(&r);
     ldl_recipe_free(NULL);
-    assert_int_not_equal(ldl_recipe_parse(&r, 0, NULL, 0, NULL), 0); /* no err is fine too */
+    assert_int_not_equal(ldl_recipe_parse(&r, NULL, 0, NULL, 0, NULL), 0); /* no err is fine too */
 }
 
 int main(void)
