@@ -10,6 +10,7 @@
  * meanwhile does not change what is read. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "model/model.h"
+#include "model/adapter.h"
 #include "model/find.h"
 #include "model/index.h"
 #include "model/tied.h"
@@ -266,11 +267,10 @@ static int sum_bytes(struct ldl_model *m, struct ldl_err *err)
     return 0;
 }
 
-int ldl_model_open(struct ldl_model *m, const char *asked, const char *prefix, struct ldl_err *err)
+static int open_base(struct ldl_model *m, const char *word, const char *prefix, struct ldl_err *err)
 {
     char *path = NULL;
-    *m = (struct ldl_model){ .tied = -1 };
-    int status = (m->asked = ldl_strdup(asked)) ? ldl_resolve(asked, &path, err) : ldl_oom(err);
+    int status = ldl_resolve(word, &path, err);
     if (status == 0 && ldl_is_dir(path)) {
         m->dir = path;
         path = NULL;
@@ -278,11 +278,27 @@ int ldl_model_open(struct ldl_model *m, const char *asked, const char *prefix, s
     } else if (status == 0) {
         status = open_file(m, path, prefix, err);
     }
+    ldl_free(path);
+    return status;
+}
+
+int ldl_model_open(struct ldl_model *m, const char *asked, const char *prefix, struct ldl_err *err)
+{
+    char *base = NULL;
+    struct ldl_names adapter = { 0 };
+    *m = (struct ldl_model){ .tied = -1 };
+    int status = (m->asked = ldl_strdup(asked)) ? ldl_split_adapters(asked, &base, &adapter, err)
+                                                : ldl_oom(err);
+    if (status == 0)
+        status = open_base(m, base, prefix, err);
+    for (size_t i = 0; i < adapter.n && status == 0; i++)
+        status = ldl_adapter_apply(m, adapter.name[i], err);
     if (status == 0)
         status = ldl_model_drop_tied(m, err);
     if (status == 0)
         status = sum_bytes(m, err);
-    ldl_free(path);
+    ldl_free(base);
+    ldl_names_free(&adapter);
     if (status)
         ldl_model_close(m);
     return status;
@@ -305,6 +321,8 @@ void ldl_model_close(struct ldl_model *m)
     for (size_t i = m->nowned; i-- > 0;)
         m->owned[i].free(m->owned[i].p);
     ldl_free(m->owned);
+    ldl_names_free(&m->also_dir);
+    ldl_names_free(&m->note);
     *m = (struct ldl_model){ 0 };
 }
 

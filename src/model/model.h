@@ -1,7 +1,8 @@
 /* model.h -- a checkpoint: its tensors as views, the order they come in, its other files.
  *
  * A model is named by a directory (find.c says what is looked for in it), a single container file, or
- * org/name[@revision] in the local Hugging Face cache.
+ * org/name[@revision] in the local Hugging Face cache. MODEL+ADAPTER is that model with a LoRA
+ * adapter applied (adapter.h), MODEL+ADAPTER+ADAPTER with two.
  * Opening reads headers only and checks them completely; nothing is loaded. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef LDL_MODEL_MODEL_H
@@ -27,8 +28,10 @@ struct ldl_model {
     char *index_metadata;      /* JSON text of the index's "metadata" object, or NULL */
     char *dtype_word;          /* config.json's "dtype" or "torch_dtype", or NULL */
     int has_config;
-    int tied;                /* config.json's tie_word_embeddings: 1, 0, -1 when it does not say */
-    struct ldl_owned *owned; /* what composed views are made of */
+    int tied; /* config.json's tie_word_embeddings: 1, 0, -1 when it does not say */
+    struct ldl_names also_dir; /* other directories that are read: adapters */
+    struct ldl_names note;     /* lines for the user */
+    struct ldl_owned *owned;   /* what composed views are made of */
     size_t nowned, owned_cap;
 };
 
@@ -50,6 +53,10 @@ void ldl_model_filter(struct ldl_model *m, const unsigned char *keep);
 int ldl_model_append(struct ldl_model *m, const struct ldl_view *v, struct ldl_err *err);
 const struct ldl_view *ldl_model_find(const struct ldl_model *m, const char *name);
 
+/* Splits MODEL+ADAPTER+ADAPTER ... at the plus signs, from the right, until the rest exists or has
+ * none. A word that exists as a whole is a model whatever it holds. *base is the caller's. */
+int ldl_split_adapters(const char *asked, char **base, struct ldl_names *adapters,
+                       struct ldl_err *err);
 /* Turns what the user wrote into a path: an existing file or directory as it is, else
  * org/name[@revision] in the local Hugging Face cache (HF_HUB_CACHE, HF_HOME/hub,
  * ~/.cache/huggingface/hub; refs and snapshots). *path is the caller's (ldl_free). The error says
