@@ -10,6 +10,7 @@
  * meanwhile does not change what is read. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "model/model.h"
+#include "model/fp8.h"
 #include "model/index.h"
 
 #include <fnmatch.h>
@@ -359,6 +360,8 @@ int ldl_model_open(struct ldl_model *m, const char *asked, const char *prefix, s
         status = open_file(m, path, prefix, err);
     }
     if (status == 0)
+        status = ldl_fp8_join(m, err);
+    if (status == 0)
         status = sum_bytes(m, err);
     ldl_free(path);
     if (status)
@@ -366,10 +369,25 @@ int ldl_model_open(struct ldl_model *m, const char *asked, const char *prefix, s
     return status;
 }
 
+int ldl_model_own(struct ldl_model *m, void *p, void (*release)(void *p), struct ldl_err *err)
+{
+    if (ldl_grow(&m->owned, &m->owned_cap, m->nowned + 1, sizeof *m->owned)) {
+        release(p);
+        return ldl_oom(err);
+    }
+    m->owned[m->nowned++] = (struct ldl_owned){ p, release };
+    return 0;
+}
+
 void ldl_model_close(struct ldl_model *m)
 {
     if (!m)
         return;
+    while (m->nowned) {
+        m->nowned--;
+        m->owned[m->nowned].free(m->owned[m->nowned].p);
+    }
+    ldl_free(m->owned);
     for (size_t i = 0; i < m->nfiles; i++)
         ldl_file_close(&m->file[i]);
     ldl_free(m->file);

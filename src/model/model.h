@@ -24,12 +24,21 @@ struct ldl_model {
     int sharded;               /* an index was read */
     char *index_metadata;      /* JSON text of the index's "metadata" object, or NULL */
     char *dtype_word;          /* config.json's "dtype" or "torch_dtype", or NULL */
+    int fp8;                   /* weights were 8-bit floats with scales (fp8.h) */
+    /* What composed views point into; freed when the model is closed, last first. */
+    struct ldl_owned {
+        void *p;
+        void (*free)(void *p);
+    } * owned;
+    size_t nowned, owned_cap;
 };
 
 /* prefix: "model" or "master_weights" (NULL: "model", then "master_weights"). On failure *m is
  * empty. ldl_model_close() is idempotent and safe on a zeroed struct. */
 int ldl_model_open(struct ldl_model *m, const char *asked, const char *prefix, struct ldl_err *err);
 void ldl_model_close(struct ldl_model *m);
+/* The model frees p when it is closed, or at once when this fails. */
+int ldl_model_own(struct ldl_model *m, void *p, void (*free)(void *p), struct ldl_err *err);
 const struct ldl_view *ldl_model_find(const struct ldl_model *m, const char *name);
 
 /* Turns what the user wrote into a path: an existing file or directory as it is, else
