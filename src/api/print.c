@@ -22,13 +22,19 @@ static void json_shape(struct ldl_buf *b, int ndim, const uint64_t *dim)
     ldl_buf_puts(b, "]");
 }
 
+/* How it is stored; of a tensor that is computed, the type that it has then. */
+static enum ldl_dtype type_of(const struct ldl_view *v)
+{
+    return v->made_of ? v->dtype : v->stored->dtype;
+}
+
 /* "bfloat16" when all tensors agree, else "bfloat16 and 2 other types" */
 static void put_types(struct ldl_buf *b, const struct ldl_model *m)
 {
     size_t count[LDL_DTYPES] = { 0 }, kinds = 0;
     int most = 0;
     for (size_t i = 0; i < m->nviews; i++)
-        kinds += count[m->view[i].dtype]++ == 0;
+        kinds += count[type_of(&m->view[i])]++ == 0;
     for (int t = 1; t < LDL_DTYPES; t++)
         if (count[t] > count[most])
             most = t;
@@ -237,7 +243,10 @@ static void show_json(struct ldl_buf *b, const struct ldl_model *m, int diffable
         const struct ldl_view *v = diffable ? m->by_name[i] : &m->view[i];
         ldl_buf_printf(b, "%s\n    {", i ? "," : "");
         json_pair(b, "name", v->name);
-        ldl_buf_printf(b, ", \"dtype\": \"%s\", ", ldl_dtype_tag(v->dtype));
+        ldl_buf_printf(b, ", \"dtype\": \"%s\", ", ldl_dtype_tag(type_of(v)));
+        if (v->made_of)
+            ldl_buf_printf(b, "\"made_by\": \"%s\", \"stored_dtype\": \"%s\", ", v->ops->name,
+                           ldl_dtype_tag(v->stored->dtype));
         json_shape(b, v->ndim, v->dim);
         ldl_buf_printf(b, ", \"bytes\": %llu", (unsigned long long)(v->stored->bytes));
         if (!diffable) {
@@ -264,11 +273,12 @@ static void show_text(struct ldl_buf *b, const struct ldl_model *m, int diffable
         const struct ldl_view *v = diffable ? m->by_name[i] : &m->view[i];
         ldl_shape_text(shape, v->dim, v->ndim);
         if (diffable)
-            ldl_buf_printf(b, "%s %s %s\n", v->name, ldl_dtype_tag(v->dtype), shape);
+            ldl_buf_printf(b, "%s %s %s\n", v->name, ldl_dtype_tag(type_of(v)), shape);
         else
-            ldl_buf_printf(b, "%-*s  %-7s  %-20s  %8s  %s\n", (int)width, v->name,
-                           ldl_dtype_tag(v->dtype), shape, ldl_human(size, v->stored->bytes),
-                           ldl_path_base(v->file->path));
+            ldl_buf_printf(b, "%-*s  %-7s  %-20s  %8s  %s%s%s\n", (int)width, v->name,
+                           ldl_dtype_tag(type_of(v)), shape, ldl_human(size, v->stored->bytes),
+                           ldl_path_base(v->file->path), v->made_of ? ", " : "",
+                           v->made_of ? v->ops->name : "");
     }
     if (diffable)
         return;

@@ -54,7 +54,7 @@ static int with_spec(const struct ldl_plan *p,
     if (!dir)
         return ldl_oom(err);
     for (size_t i = 0; i < n; i++)
-        dir[i] = p->model[i].dir;
+        dir[i] = p->model[i].lone ? p->model[i].file[0].path : p->model[i].dir;
     struct ldl_output_spec spec = { .path = p->recipe.output,
                                     .overwrite = p->recipe.overwrite,
                                     .durable = p->recipe.durable,

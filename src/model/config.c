@@ -223,3 +223,44 @@ int ldl_config_set_dtype(const char *json, size_t len, const char *name, const c
     ldl_buf_free(&text);
     return status;
 }
+
+/* The value of the member; *tied stays when it is no boolean. */
+static int read_tied(struct ldl_json *j, int *tied, struct ldl_err *err)
+{
+    int c = ldl_json_peek(j);
+    return c == 't' || c == 'f' ? ldl_json_bool(j, tied, err) : ldl_json_skip(j, NULL, NULL, err);
+}
+
+static int read_tied_members(struct ldl_json *j, int inner, int *tied, struct ldl_err *err)
+{
+    struct ldl_buf key = { 0 };
+    int status = ldl_json_enter(j, '{', err), text_tied = -1;
+    if (status)
+        return status;
+    while ((status = ldl_json_member(j, &key, err)) > 0) {
+        if (strcmp(key.text, "tie_word_embeddings") == 0)
+            status = read_tied(j, tied, err);
+        else if (!inner && strcmp(key.text, "text_config") == 0 && ldl_json_peek(j) == '{')
+            status = read_tied_members(j, 1, &text_tied, err);
+        else
+            status = ldl_json_skip(j, NULL, NULL, err);
+        if (status)
+            goto out;
+    }
+    status = -status;
+    if (*tied < 0)
+        *tied = text_tied;
+out:
+    ldl_buf_free(&key);
+    return status;
+}
+
+int ldl_config_get_tied(const char *json, size_t len, const char *name, int *tied,
+                        struct ldl_err *err)
+{
+    struct ldl_json j;
+    *tied = -1;
+    ldl_json_open(&j, json, len, name);
+    int status = read_tied_members(&j, 0, tied, err);
+    return status ? status : ldl_json_close(&j, err);
+}

@@ -9,7 +9,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "model/fp8.h"
 
-#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -153,9 +152,9 @@ static int fail_fit(const struct scaled *s, const uint64_t block[2], struct ldl_
 struct joiner {
     struct ldl_model *m;
     struct ldl_err *err;
-    char *gone;        /* of each view: it leaves the list */
-    uint64_t block[2]; /* as config.json says, else 128 x 128 */
-    int quantized;     /* config.json has a quantization_config */
+    unsigned char *keep; /* of each view: it stays in the list */
+    uint64_t block[2];   /* as config.json says, else 128 x 128 */
+    int quantized;       /* config.json has a quantization_config */
     enum ldl_dtype dtype;
     size_t joined;
     const struct ldl_view *bare; /* the first FP8 tensor without scales */
@@ -227,7 +226,7 @@ static int join_weights(struct joiner *j)
     for (size_t i = 0; i < m->nviews; i++) {
         struct ldl_view *v = m->by_name[i], *scale;
         int status;
-        if (!ldl_fp8_is(v) || j->gone[v - m->view])
+        if (!ldl_fp8_is(v) || !j->keep[v - m->view])
             continue;
         if ((status = find_scale(j, v, &scale)))
             return status;
@@ -238,7 +237,7 @@ static int join_weights(struct joiner *j)
         }
         if ((status = compose(j, v, scale)))
             return status;
-        j->gone[scale - m->view] = 1;
+        j->keep[scale - m->view] = 0;
         j->joined++;
     }
     return 0;
@@ -263,11 +262,11 @@ static int check_rest(struct joiner *j)
     const struct ldl_model *m = j->m;
     for (size_t i = 0; i < m->nviews; i++) {
         const struct ldl_view *v = m->by_name[i];
-        char *gone = &j->gone[v - m->view];
+        unsigned char *keep = &j->keep[v - m->view];
         for (size_t a = 0; a < LDL_COUNT(activation_suffixes) && j->joined; a++)
             if (ldl_has_suffix(v->name, activation_suffixes[a]))
-                *gone = 1;
-        for (size_t a = 0; a < LDL_COUNT(scale_suffixes) && !*gone; a++) {
+                *keep = 0;
+        for (size_t a = 0; a < LDL_COUNT(scale_suffixes) && *keep; a++) {
             size_t len = strlen(v->name), cut = strlen(scale_suffixes[a]);
             if (!ldl_has_suffix(v->name, scale_suffixes[a]))
                 continue;
@@ -319,7 +318,7 @@ static int check_neighbours(struct joiner *j)
     for (size_t i = 0; i < m->nviews && status == 0; i++) {
         const struct ldl_view *v = m->by_name[i], **beside;
         const char *last = v->name + module_len(v->name);
-        if (ldl_fp8_is(v) || j->gone[v - m->view] ||
+        if (ldl_fp8_is(v) || !j->keep[v - m->view] ||
             !(strstr(last, "scale") || strstr(last, "zero_point")))
             continue;
         if ((beside = bsearch(&v, fp8, n, sizeof *fp8, by_module)))
@@ -331,29 +330,6 @@ static int check_neighbours(struct joiner *j)
     }
     ldl_free(fp8);
     return status;
-}
-
-/* Takes the views that are gone out of both lists, whose orders stay. */
-static int close_ranks(struct joiner *j)
-{
-    struct ldl_model *m = j->m;
-    size_t *place = ldl_calloc(m->nviews, sizeof *place), kept = 0, named = 0;
-    if (!place)
-        return ldl_oom(j->err);
-    for (size_t i = 0; i < m->nviews; i++) {
-        place[i] = kept;
-        if (!j->gone[i])
-            m->view[kept++] = m->view[i];
-    }
-    for (size_t i = 0; i < m->nviews; i++) {
-        size_t was = (size_t)(m->by_name[i] - m->view);
-        if (!j->gone[was])
-            m->by_name[named++] = &m->view[place[was]];
-    }
-    assert(kept == named);
-    m->nviews = kept;
-    ldl_free(place);
-    return 0;
 }
 
 /* ---- config.json ---- */
@@ -391,8 +367,9 @@ static int join(struct joiner *j)
 {
     int status;
     if ((status = read_config(j)) || (status = join_weights(j)) || (status = check_rest(j)) ||
-        (status = check_neighbours(j)) || (status = close_ranks(j)))
+        (status = check_neighbours(j)))
         return status;
+    ldl_model_filter(j->m, j->keep);
     j->m->fp8 = j->joined > 0;
     return 0;
 }
@@ -405,10 +382,11 @@ int ldl_fp8_join(struct ldl_model *m, struct ldl_err *err)
         i++;
     if (i == m->nviews)
         return 0;
-    if (!(j.gone = ldl_calloc(m->nviews, 1)))
+    if (!(j.keep = ldl_alloc(m->nviews)))
         return ldl_oom(err);
+    memset(j.keep, 1, m->nviews);
     int status = join(&j);
-    ldl_free(j.gone);
+    ldl_free(j.keep);
     ldl_buf_free(&j.name);
     return status;
 }

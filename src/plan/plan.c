@@ -2,6 +2,7 @@
  * then (parts.h) lay out the shards, write the index, find the side files. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "plan/plan.h"
+#include "model/tied.h"
 #include "plan/match.h"
 #include "plan/parts.h"
 
@@ -9,6 +10,24 @@
 #include <string.h>
 
 /* ---- models ---- */
+
+int ldl_plan_note(struct ldl_plan *p, const char *text, struct ldl_err *err)
+{
+    return ldl_names_add(&p->recipe.note, text) ? ldl_oom(err) : 0;
+}
+
+/* What the files say they hold beside tensors. */
+static int take_notes(struct ldl_plan *p, const struct ldl_model *m, struct ldl_err *err)
+{
+    char text[1024];
+    int rc = 0;
+    for (size_t f = 0; f < m->nfiles; f++)
+        for (size_t i = 0; rc == 0 && i < m->file[f].note.n; i++) {
+            snprintf(text, sizeof text, "%s: %s", m->file[f].path, m->file[f].note.name[i]);
+            rc = ldl_plan_note(p, text, err);
+        }
+    return rc;
+}
 
 static int open_models(struct ldl_plan *p, struct ldl_err *err)
 {
@@ -22,15 +41,13 @@ static int open_models(struct ldl_plan *p, struct ldl_err *err)
         if (rc)
             return rc;
         p->bytes_in += p->model[i].bytes;
+        if ((rc = take_notes(p, &p->model[i], err)))
+            return rc;
     }
     p->nmodels = r->nmodels;
     p->base = r->base ? &p->model[n - 1] : NULL;
-    return ldl_match(p->model, n, err);
-}
-
-int ldl_plan_note(struct ldl_plan *p, const char *text, struct ldl_err *err)
-{
-    return ldl_names_add(&p->recipe.note, text) ? ldl_oom(err) : 0;
+    int rc = ldl_models_tie(p->model, n, err);
+    return rc ? rc : ldl_match(p->model, n, err);
 }
 
 /* ---- jobs ---- */

@@ -64,10 +64,19 @@ static int edit_config(struct ldl_plan *p, struct ldl_err *err)
     return rc;
 }
 
+/* A file that was named by itself may lie among strangers (a downloads folder): what is beside it
+ * belongs to it only if a config.json says that this is a model's folder. */
+static int take_usual_files(struct ldl_plan *p, const struct ldl_model *from, struct ldl_err *err)
+{
+    if (from->lone && !from->has_config)
+        return 0;
+    return ldl_side_list(p->side_dir, &p->side, err);
+}
+
 int ldl_plan_side(struct ldl_plan *p, struct ldl_err *err)
 {
-    p->side_dir = (p->base ? p->base : &p->model[0])->dir;
-    int rc =
-        p->recipe.copy_given ? take_asked_files(p, err) : ldl_side_list(p->side_dir, &p->side, err);
+    const struct ldl_model *from = p->base ? p->base : &p->model[0];
+    p->side_dir = from->dir;
+    int rc = p->recipe.copy_given ? take_asked_files(p, err) : take_usual_files(p, from, err);
     return rc ? rc : edit_config(p, err);
 }
