@@ -12,6 +12,7 @@
 #include "model/model.h"
 #include "model/adapter.h"
 #include "model/find.h"
+#include "model/fp8.h"
 #include "model/index.h"
 #include "model/tied.h"
 
@@ -297,6 +298,8 @@ int ldl_model_open_adapted(struct ldl_model *m, const char *asked, const char *m
                                                 : ldl_oom(err);
     if (status == 0)
         status = open_base(m, base, prefix, err);
+    if (status == 0)
+        status = ldl_fp8_join(m, err);
     for (size_t i = 0; i < adapter.n && status == 0; i++)
         status = ldl_adapter_apply(m, adapter.name[i], err);
     if (status == 0 && more)

@@ -27,6 +27,7 @@ struct ldl_model {
     int sharded;               /* an index was read */
     char *index_metadata;      /* JSON text of the index's "metadata" object, or NULL */
     char *dtype_word;          /* config.json's "dtype" or "torch_dtype", or NULL */
+    int fp8;                   /* weights were 8-bit floats with scales (fp8.h) */
     int has_config;
     int tied; /* config.json's tie_word_embeddings: 1, 0, -1 when it does not say */
     struct ldl_names also_dir; /* other directories that are read: adapters */
@@ -91,5 +92,20 @@ int ldl_config_get_tied(const char *json, size_t len, const char *name, int *tie
  * replaced by word; everything else byte for byte. */
 int ldl_config_set_dtype(const char *json, size_t len, const char *name, const char *word,
                          struct ldl_buf *out, struct ldl_err *err);
+
+/* One change of a top-level member. value: JSON text, or NULL: the member goes. add: when it is not
+ * there it is put at the end, in the file's own spacing. A key that is there twice is changed twice. */
+struct ldl_edit {
+    const char *key, *value;
+    int add;
+};
+enum { LDL_CONFIG_EDITS = 8 };
+/* config.json's bytes with n (at most LDL_CONFIG_EDITS) changes; everything else byte for byte. */
+int ldl_config_edit(const char *json, size_t len, const char *name, const struct ldl_edit *edit,
+                    size_t n, struct ldl_buf *out, struct ldl_err *err);
+/* Is there a quantization_config (or the older compression_config), and the block size that it names
+ * (0, 0: none)? */
+int ldl_config_get_quantization(const char *json, size_t len, const char *name, int *there,
+                                uint64_t block[2], struct ldl_err *err);
 
 #endif

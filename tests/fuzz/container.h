@@ -14,7 +14,7 @@ enum { FUZZ_READ_ELEMS = 4096 };
 static inline void fuzz_check_tensor(const struct ldl_stored *t, uint64_t size)
 {
     uint64_t n = 1, last = 0;
-    FUZZ_CHECK(t->ndim >= 0 && t->ndim <= LDL_MAX_DIMS && t->dtype < LDL_DTYPES && t->name[0] >= 0);
+    FUZZ_CHECK(t->ndim >= 0 && t->ndim <= LDL_MAX_DIMS && t->dtype < LDL_DTYPES && t->name);
     for (int d = 0; d < t->ndim; d++)
         FUZZ_CHECK(!ldl_mul(n, t->dim[d], &n));
     FUZZ_CHECK(n == t->n && n % ldl_dtype_unit(t->dtype) == 0);
