@@ -9,8 +9,9 @@
  *
  * rank_pattern and alpha_pattern give r and alpha for single modules. A key matches a module's name
  * as PEFT matches it: as a regular expression for the whole name, or for its end after a dot; the
- * first key that matches counts. Plain names are compared as they are. Of Python's expressions those
- * are taken that POSIX writes alike and that cannot take unbounded time. */
+ * first key that matches counts. Names without other signs than dots are compared as they are. Of
+ * Python's expressions those are taken that POSIX writes alike and that cannot take unbounded
+ * time. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/json.h"
 #include "model/adapter.h"
@@ -151,15 +152,24 @@ out:
     return status;
 }
 
+/* The one sign that plain keys have: a dot stands for any character. */
+static int same_but_dots(const char *key, const char *text)
+{
+    for (; *key && *text; key++, text++)
+        if (*key != *text && *key != '.')
+            return 0;
+    return *key == *text;
+}
+
 /* A plain key is the name or its end after a dot; ^key is the name. */
 static int matches(const struct ldl_pattern *p, const char *module)
 {
     if (p->is_regex)
         return regexec(&p->regex, module, 0, NULL, 0) == 0;
     if (p->key[0] == '^')
-        return strcmp(p->key + 1, module) == 0;
+        return same_but_dots(p->key + 1, module);
     size_t name = strlen(module), end = strlen(p->key);
-    return end <= name && strcmp(module + name - end, p->key) == 0 &&
+    return end <= name && same_but_dots(p->key, module + name - end) &&
            (end == name || module[name - end - 1] == '.');
 }
 

@@ -285,6 +285,12 @@ static int open_base(struct ldl_model *m, const char *word, const char *prefix, 
 
 int ldl_model_open(struct ldl_model *m, const char *asked, const char *prefix, struct ldl_err *err)
 {
+    return ldl_model_open_adapted(m, asked, NULL, prefix, err);
+}
+
+int ldl_model_open_adapted(struct ldl_model *m, const char *asked, const char *more,
+                           const char *prefix, struct ldl_err *err)
+{
     char *base = NULL;
     struct ldl_names adapter = { 0 };
     *m = (struct ldl_model){ .tied = -1 };
@@ -296,6 +302,8 @@ int ldl_model_open(struct ldl_model *m, const char *asked, const char *prefix, s
         status = ldl_fp8_join(m, err);
     for (size_t i = 0; i < adapter.n && status == 0; i++)
         status = ldl_adapter_apply(m, adapter.name[i], err);
+    if (status == 0 && more)
+        status = ldl_adapter_apply(m, more, err);
     if (status == 0)
         status = ldl_model_drop_tied(m, err);
     if (status == 0)

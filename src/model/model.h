@@ -45,6 +45,9 @@ struct ldl_owned {
 /* prefix: "model" or "master_weights" (NULL: "model", then "master_weights"). On failure *m is
  * empty. ldl_model_close() is idempotent and safe on a zeroed struct. */
 int ldl_model_open(struct ldl_model *m, const char *asked, const char *prefix, struct ldl_err *err);
+/* The same with one more adapter applied (NULL: none). */
+int ldl_model_open_adapted(struct ldl_model *m, const char *asked, const char *adapter,
+                           const char *prefix, struct ldl_err *err);
 void ldl_model_close(struct ldl_model *m);
 /* Hands p over to the model; when that fails it is freed at once. */
 int ldl_model_own(struct ldl_model *m, void *p, void (*release)(void *p), struct ldl_err *err);

@@ -60,6 +60,7 @@ void ldl_recipe_free(struct ldl_recipe *r)
     free_texts(r->copy_file, r->ncopy_files);
     ldl_free(r->own_name);
     ldl_free(r->base);
+    ldl_free(r->lora);
     ldl_free(r->output);
     ldl_free(r->prefix);
     ldl_free(r->format);

@@ -19,8 +19,8 @@ static const struct ldl_row models[] = {
          "the same with commas between; takes the place of model_path_list"),
     LDL_ROW_TEXT("base_model_path", LDL_T_TEXT, "MODEL", NULL,
          "the model that all of them were tuned from; what is merged then is the change from it"),
-    LDL_ROW_TEXT("lora_model_path", LDL_T_TEXT, "MODEL", NULL,
-         "a LoRA adapter; refused, this build does not apply adapters yet"),
+    LDL_ROW_TEXT("lora_model_path", LDL_T_TEXT, "ADAPTER", NULL,
+         "a LoRA adapter, merged into base_model_path; no other models are merged then"),
     LDL_ROW_TEXT("merge_prefix", LDL_T_TEXT, "WORD", "model",
          "weights to read: model, or master_weights (any other word reads these too and names the "
          "output); also accepted as merge_preifx"),

@@ -27,6 +27,7 @@ struct ldl_recipe {
     char **model; /* as the user wrote them, in order; at least one */
     size_t nmodels;
     char *base;           /* NULL: none */
+    char *lora;           /* a LoRA adapter that is applied to model[0]; NULL: none */
     char *output;         /* NULL only when the caller did not ask for one to be present */
     char *prefix;         /* "model" or "master_weights": the weights to look for */
     char *shard_prefix;   /* how output shards are called */

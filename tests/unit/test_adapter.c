@@ -137,7 +137,8 @@ static void test_scale(void **state)
         float first0, first1;
     } rows[] = {
         { "\"rank_pattern\": {\"h.1.q\": 2}", 3, 2 },
-        { "\"rank_pattern\": {\"^model.h.1.q\": 2}, \"new_key\": [1, {}]", 3, 2 },
+        { "\"rank_pattern\": {\"^model.h.1.q\": 2, \"m.del.h.0.q\": 1}, \"new_key\": [1, {}]", 3,
+          2 },
         { "\"rank_pattern\": {\"h\\\\.\\\\d\\\\.q\": 1, \"q\": 2}, \"bias\": \"none\"", 3, -1 },
         { "\"rank_pattern\": {\".*1.*\": 2}, \"alpha_pattern\": {\"q\": 4}", 5, 3 },
         { "\"rank_pattern\": {\"model.h.(1|3).[qk]\": 2}, \"alpha_pattern\": null", 3, 2 },
