@@ -68,7 +68,7 @@ static size_t count_copies(const struct ldl_plan *p)
 {
     size_t copies = 0;
     for (size_t t = 0; t < p->njobs; t++)
-        copies += p->job[t].copy != 0;
+        copies += p->job[t].kind == LDL_JOB_COPY;
     return copies;
 }
 
@@ -155,6 +155,8 @@ static void json_models(struct ldl_buf *b, const struct ldl_plan *p)
     ldl_buf_puts(b, "\n  ],\n");
 }
 
+static const char *const actions[] = { "merge", "copy", "scales" };
+
 static void json_jobs(struct ldl_buf *b, const struct ldl_plan *p)
 {
     ldl_buf_puts(b, "  \"tensors\": [");
@@ -162,7 +164,7 @@ static void json_jobs(struct ldl_buf *b, const struct ldl_plan *p)
         const struct ldl_job *j = &p->job[t];
         ldl_buf_printf(b, "%s\n    {", t ? "," : "");
         json_pair(b, "name", j->name);
-        ldl_buf_printf(b, ", \"action\": \"%s\", \"dtype\": \"%s\", ", j->copy ? "copy" : "merge",
+        ldl_buf_printf(b, ", \"action\": \"%s\", \"dtype\": \"%s\", ", actions[j->kind],
                        ldl_dtype_tag(j->dtype));
         json_shape(b, j->ndim, j->dim);
         ldl_buf_puts(b, ", ");

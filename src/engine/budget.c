@@ -81,7 +81,7 @@ static uint64_t least_facts(const struct ldl_plan *p)
 static size_t aux_bytes(const struct ldl_plan *p)
 {
     for (size_t t = 0; t < p->njobs; t++)
-        for (size_t i = 0; !p->job[t].copy && i < ldl_plan_inputs(p); i++)
+        for (size_t i = 0; p->job[t].kind == LDL_JOB_MERGE && i < ldl_plan_inputs(p); i++)
             if (ldl_job_input(p, &p->job[t], i)->ops->wants_aux)
                 return AUX_BYTES;
     return 0;

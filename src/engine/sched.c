@@ -1,6 +1,7 @@
 /* sched.c -- see sched.h. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine/sched.h"
+#include "model/fp8_out.h"
 
 #include <string.h>
 
@@ -58,6 +59,8 @@ static void end_slot(struct ldl_sched *s, struct ldl_slot *slot)
         drop_accs(s, slot);
         ldl_work_end(&slot->work);
         end_views(s, slot);
+        ldl_free(slot->blocks_max);
+        slot->blocks_max = NULL;
     }
 }
 
@@ -184,6 +187,15 @@ int ldl_sched_take(struct ldl_sched *s, int w, struct ldl_claim *c)
 
 /* ---- opening, changing passes, closing (the slot is busy: only this thread touches it) ---- */
 
+/* The blocks' largest magnitudes are known: they become scales, in place. */
+static void end_measuring(struct ldl_sched *s, struct ldl_slot *slot)
+{
+    size_t n = (size_t)s->plan->job[slot->job].scales->n;
+    ldl_fp8_scales(slot->blocks_max, n, (float *)(void *)slot->blocks_max);
+    slot->measure = 0;
+    slot->measured = slot->map = 1;
+}
+
 static int open_pass(struct ldl_sched *s, struct ldl_slot *slot, struct ldl_err *err)
 {
     struct ldl_work_acc *acc[1024] = { NULL };
@@ -192,7 +204,15 @@ static int open_pass(struct ldl_sched *s, struct ldl_slot *slot, struct ldl_err 
     for (int w = 0; !first && w < s->budget->threads; w++)
         if (slot->acc[w].acc)
             acc[n++] = &slot->acc[w];
-    int rc = ldl_work_next(&slot->work, acc, n, &slot->stride, &slot->map, err);
+    int rc = 0;
+    if (slot->measure)
+        end_measuring(s, slot);
+    else
+        rc = ldl_work_next(&slot->work, acc, n, &slot->stride, &slot->map, err);
+    if (slot->map && slot->blocks_max && !slot->measured) {
+        slot->map = 0;
+        slot->measure = 1;
+    }
     if (!first)
         drop_accs(s, slot);
     slot->next_block = 0;
@@ -211,14 +231,17 @@ static int begin_views(struct ldl_sched *s, struct ldl_slot *slot, struct ldl_er
 static int open_job(struct ldl_sched *s, struct ldl_slot *slot, struct ldl_err *err)
 {
     const struct ldl_job *j = &s->plan->job[slot->job];
-    slot->copy = j->copy;
+    slot->copy = j->kind != LDL_JOB_MERGE;
     slot->map = 0;
     slot->next_block = slot->outstanding = 0;
-    slot->stride = j->copy;
+    slot->stride = slot->copy;
     slot->tile_blocks = s->budget->tile_elems / LDL_BLOCK;
-    slot->blocks = (j->n + LDL_BLOCK - 1) / LDL_BLOCK;
-    if (j->copy)
+    slot->blocks = j->kind == LDL_JOB_SCALES ? 0 : (j->n + LDL_BLOCK - 1) / LDL_BLOCK;
+    slot->measure = slot->measured = 0;
+    if (slot->copy)
         return 0;
+    if (j->scales && !(slot->blocks_max = ldl_calloc(j->scales->n, sizeof *slot->blocks_max)))
+        return ldl_oom(err);
     int rc = ldl_work_begin(&slot->work, &s->plan->merge, s->kern, j->name, j->n, err);
     if (rc == 0)
         rc = begin_views(s, slot, err);

@@ -19,6 +19,10 @@ struct ldl_slot {
     size_t job;
     struct ldl_work work; /* of a merge job */
     void **view_state;    /* one for each input */
+    /* Of a weight that is written as FP8: what its blocks' largest magnitudes are, then the scales.
+     * A pass that only measures comes before the map pass. */
+    uint32_t *blocks_max;
+    int measure, measured;
     int map, copy;
     uint64_t blocks, next_block, stride, tile_blocks;
     uint64_t outstanding;     /* tiles claimed and not finished */

@@ -2,6 +2,7 @@
  * that the system sees large requests and the kernels see data in cache. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine/tile.h"
+#include "model/fp8_out.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -131,12 +132,27 @@ static int merge_block(struct ldl_worker *w, const struct ldl_claim *c, uint64_t
     const struct ldl_kern *k = w->sched->kern;
     const struct ldl_job *j = &w->sched->plan->job[c->slot->job];
     struct ldl_block b = { first, n, w->t, j->base ? w->base : NULL, w->scratch };
-    if (!c->slot->map)
+    if (!c->slot->map && !c->slot->measure)
         return ldl_work_scan(&c->slot->work, &c->slot->acc[w->number], &b, err);
     ldl_work_map(&c->slot->work, &b, w->out);
+    if (c->slot->measure) {
+        ldl_fp8_amax(k, first, n, j->dim[1], w->out, c->slot->blocks_max);
+        return 0;
+    }
     k->count_odd(w->out, n, &w->nans_out, &w->infs_out);
+    if (c->slot->blocks_max)
+        ldl_fp8_scale(k, first, n, j->dim[1], w->out, (const float *)(void *)c->slot->blocks_max);
     k->encode[j->dtype](raw, w->out, n);
     return 0;
+}
+
+/* The scales of a weight, written by whoever has its first block. */
+static int write_scales(struct ldl_worker *w, const struct ldl_slot *slot, const struct ldl_job *j,
+                        uint64_t *written, struct ldl_err *err)
+{
+    *written += j->bytes;
+    return ldl_pwrite(w->shard_fd[j->shard], w->shard_path[j->shard], slot->blocks_max,
+                      (size_t)j->bytes, j->offset, err);
 }
 
 static int merge_tile(struct ldl_worker *w, const struct ldl_claim *c, const struct ldl_job *j,
@@ -160,6 +176,8 @@ static int merge_tile(struct ldl_worker *w, const struct ldl_claim *c, const str
     if (rc || !c->slot->map)
         return rc;
     *written = raw;
+    if (j->scales && c->block == 0 && (rc = write_scales(w, c->slot, j->scales, written, err)))
+        return rc;
     uint64_t at = j->offset + ldl_dtype_span(j->dtype, c->block * LDL_BLOCK);
     rc = ldl_pwrite(w->shard_fd[j->shard], w->shard_path[j->shard], w->raw_out, raw, at, err);
     /* Have the system write it out while we go on, so that the final flush is short. No promise is

@@ -36,7 +36,7 @@ int ldl_verify_copies(const struct ldl_plan *p, struct ldl_err *err)
     int rc = buf ? 0 : ldl_oom(err);
     r[1] = (struct ldl_reader){ .buf = buf ? buf + WINDOW : NULL, .cap = WINDOW };
     for (size_t t = 0; rc == 0 && t < p->njobs; t++)
-        for (size_t i = 1; rc == 0 && p->job[t].copy && i < ldl_plan_inputs(p); i++)
+        for (size_t i = 1; rc == 0 && p->job[t].kind == LDL_JOB_COPY && i < ldl_plan_inputs(p); i++)
             rc = compare(p, &p->job[t], i, r, err);
     ldl_free(buf);
     return rc;

@@ -97,7 +97,7 @@ static inline const struct ldl_pickle_node *ldl_pickle_at(const struct ldl_pickl
 {
     return &p->node[node];
 }
-/* The text of a TEXT or STRING that was kept and has no NUL in it, else NULL. */
+/* The text of a TEXT or STRING that was kept, is UTF-8 and has no NUL in it, else NULL. */
 const char *ldl_pickle_text(const struct ldl_pickle *p, uint32_t node);
 /* The table's id of a GLOBAL, or of what a CALL calls; -1 for anything else. */
 int ldl_pickle_id(const struct ldl_pickle *p, uint32_t node);
@@ -116,5 +116,21 @@ struct ldl_pickle_entry {
 };
 int ldl_pickle_entries(const struct ldl_pickle *p, uint32_t node, struct ldl_pickle_entry **entry,
                        size_t *n, struct ldl_err *err);
+
+/* Is there a node of some kind anywhere below another? Each node is looked at once, however often
+ * one asks: what an earlier search went through without finding anything is not searched again
+ * (after one that found something, ldl_pickle_search_again() begins anew). */
+struct ldl_pickle_search {
+    const struct ldl_pickle *p;
+    int (*wanted)(const struct ldl_pickle *p, uint32_t node);
+    unsigned char *seen; /* one for each node */
+    uint32_t *todo;      /* room for each node once */
+};
+int ldl_pickle_search_open(struct ldl_pickle_search *s, const struct ldl_pickle *p,
+                           int (*wanted)(const struct ldl_pickle *p, uint32_t node),
+                           struct ldl_err *err);
+void ldl_pickle_search_close(struct ldl_pickle_search *s);
+int ldl_pickle_search(struct ldl_pickle_search *s, uint32_t node); /* 1: yes, node itself counts */
+void ldl_pickle_search_again(struct ldl_pickle_search *s);
 
 #endif

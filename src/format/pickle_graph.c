@@ -1,5 +1,5 @@
-/* pickle_graph.c -- looking at the nodes that pickle.c made; see pickle.h. Nothing here follows more
- * than one edge, so shared and cyclic nodes do no harm. */
+/* pickle_graph.c -- looking at the nodes that pickle.c made; see pickle.h. Nothing here calls itself,
+ * and the search visits each node once, so shared and cyclic nodes do no harm. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "format/pickle.h"
 
@@ -18,13 +18,23 @@ void ldl_pickle_free(struct ldl_pickle *p)
     *p = (struct ldl_pickle){ 0 };
 }
 
+static int is_utf8(const char *text, uint64_t n)
+{
+    const unsigned char *s = (const unsigned char *)text;
+    size_t left = (size_t)n, width;
+    for (; left; s += width, left -= width)
+        if (*s == 0 || (width = ldl_utf8_len(s, left)) == 0)
+            return 0;
+    return 1;
+}
+
 const char *ldl_pickle_text(const struct ldl_pickle *p, uint32_t node)
 {
     const struct ldl_pickle_node *n = &p->node[node];
     if ((n->kind != LDL_PY_TEXT && n->kind != LDL_PY_STRING) || n->kept == 0)
         return NULL;
     const char *text = p->text.text + (n->kept - 1);
-    return strlen(text) == n->n ? text : NULL;
+    return is_utf8(text, n->n) ? text : NULL;
 }
 
 int ldl_pickle_id(const struct ldl_pickle *p, uint32_t node)
@@ -131,5 +141,61 @@ int ldl_pickle_entries(const struct ldl_pickle *p, uint32_t node, struct ldl_pic
             e[kept++] = e[i];
     *entry = e;
     *n = kept;
+    return 0;
+}
+
+/* ---- the search ---- */
+
+int ldl_pickle_search_open(struct ldl_pickle_search *s, const struct ldl_pickle *p,
+                           int (*wanted)(const struct ldl_pickle *p, uint32_t node),
+                           struct ldl_err *err)
+{
+    *s = (struct ldl_pickle_search){ .p = p, .wanted = wanted };
+    s->seen = ldl_calloc(p->nnodes, 1);
+    s->todo = ldl_calloc(p->nnodes, sizeof *s->todo);
+    return s->seen && s->todo ? 0 : ldl_oom(err);
+}
+
+void ldl_pickle_search_close(struct ldl_pickle_search *s)
+{
+    ldl_free(s->seen);
+    ldl_free(s->todo);
+    s->seen = NULL;
+    s->todo = NULL;
+}
+
+void ldl_pickle_search_again(struct ldl_pickle_search *s)
+{
+    memset(s->seen, 0, s->p->nnodes);
+}
+
+static void todo_add(struct ldl_pickle_search *s, size_t *n, uint32_t node)
+{
+    if (node && !s->seen[node]) {
+        s->seen[node] = 1;
+        s->todo[(*n)++] = node;
+    }
+}
+
+static int has_items(const struct ldl_pickle_node *x)
+{
+    return x->n && (x->kind == LDL_PY_LIST || x->kind == LDL_PY_TUPLE || x->kind == LDL_PY_SET ||
+                    x->kind == LDL_PY_DICT || x->kind == LDL_PY_CALL);
+}
+
+int ldl_pickle_search(struct ldl_pickle_search *s, uint32_t node)
+{
+    size_t n = 0;
+    todo_add(s, &n, node);
+    while (n) {
+        uint32_t at = s->todo[--n];
+        const struct ldl_pickle_node *x = &s->p->node[at];
+        if (s->wanted(s->p, at))
+            return 1;
+        todo_add(s, &n, x->args);
+        todo_add(s, &n, x->state);
+        for (uint32_t c = has_items(x) ? x->first : 0; c; c = s->p->cell[c].next)
+            todo_add(s, &n, s->p->cell[c].value);
+    }
     return 0;
 }

@@ -22,8 +22,7 @@ struct search {
     struct ldl_file *f;
     const struct ldl_pickle *p;
     const struct ldl_torch_locator *where;
-    unsigned char *seen; /* one for each node */
-    uint32_t *todo;      /* room for each node once */
+    struct ldl_pickle_search deep;
 };
 
 /* ---- kinds of nodes ---- */
@@ -46,41 +45,10 @@ static int is_tensor(const struct ldl_pickle *p, uint32_t node)
     }
 }
 
-/* ---- is there a tensor anywhere below a node? ---- */
-
-static void todo_add(struct search *s, size_t *n, uint32_t node)
+/* What must not be passed over: a tensor, or a bare storage. */
+static int is_part(const struct ldl_pickle *p, uint32_t node)
 {
-    if (node && !s->seen[node]) {
-        s->seen[node] = 1;
-        s->todo[(*n)++] = node;
-    }
-}
-
-static int holds_tensor(struct search *s, uint32_t node)
-{
-    const struct ldl_pickle *p = s->p;
-    size_t n = 0;
-    todo_add(s, &n, node);
-    while (n) {
-        uint32_t at = s->todo[--n];
-        const struct ldl_pickle_node *x = ldl_pickle_at(p, at);
-        if (is_tensor(p, at) || x->kind == LDL_PY_PERSID)
-            return 1;
-        if (x->kind == LDL_PY_CALL) {
-            todo_add(s, &n, x->args);
-            todo_add(s, &n, x->state);
-        }
-        if (x->n && x->kind >= LDL_PY_LIST && x->kind != LDL_PY_GLOBAL)
-            for (uint32_t c = x->first; c; c = p->cell[c].next)
-                todo_add(s, &n, p->cell[c].value);
-    }
-    return 0;
-}
-
-/* A new search. Without it, nodes of earlier ones, which found nothing, are not looked at again. */
-static void forget(struct search *s)
-{
-    memset(s->seen, 0, s->p->nnodes);
+    return is_tensor(p, node) || ldl_pickle_at(p, node)->kind == LDL_PY_PERSID;
 }
 
 /* ---- the dict itself ---- */
@@ -90,22 +58,13 @@ static const char *name_of(const struct ldl_pickle_entry *e)
     return e->name ? e->name : "(no text)";
 }
 
-static int is_utf8(const char *text)
-{
-    const unsigned char *s = (const unsigned char *)text;
-    for (size_t left = strlen(text), n; left; s += n, left -= n)
-        if ((n = ldl_utf8_len(s, left)) == 0)
-            return 0;
-    return 1;
-}
-
 static int add_tensor(struct search *s, const struct ldl_pickle_entry *e, struct ldl_err *err)
 {
     struct ldl_file *f = s->f;
     struct ldl_stored t = { 0 };
-    if (!e->name || !is_utf8(e->name))
+    if (!e->name)
         return ldl_fail(err, LDL_EINPUT,
-                        "%s: a tensor's key is no text of at most %d bytes without NUL", f->path,
+                        "%s: a tensor's key is no text (UTF-8, at most %d bytes, no NUL)", f->path,
                         LDL_PICKLE_KEPT_BYTES);
     int status = ldl_torch_tensor_read(s->p, e->value, s->where, &t, err);
     if (status) {
@@ -123,11 +82,11 @@ static int add_all(struct search *s, const struct ldl_pickle_entry *e, size_t n,
                    struct ldl_err *err)
 {
     int status = 0;
-    forget(s);
+    ldl_pickle_search_again(&s->deep);
     for (size_t i = 0; i < n && status == 0; i++) {
         if (is_tensor(s->p, e[i].value))
             status = add_tensor(s, &e[i], err);
-        else if (holds_tensor(s, e[i].value))
+        else if (ldl_pickle_search(&s->deep, e[i].value))
             status = ldl_fail(err, LDL_EINPUT,
                               "%s: '%.200s' holds tensors inside a list or dict, beside tensors; "
                               "ladle merges flat state dicts only",
@@ -141,12 +100,12 @@ static int fail_no_dict(struct search *s, const struct ldl_pickle_entry *e, size
                         struct ldl_err *err)
 {
     char names[256] = "";
-    forget(s);
+    ldl_pickle_search_again(&s->deep);
     for (size_t i = 0; i < LDL_COUNT(wrappers); i++)
         snprintf(names + strlen(names), sizeof names - strlen(names), "%s%s", i ? ", " : "",
                  wrappers[i]);
     for (size_t i = 0; i < n; i++)
-        if (holds_tensor(s, e[i].value))
+        if (ldl_pickle_search(&s->deep, e[i].value))
             return ldl_fail(err, LDL_EINPUT,
                             "%s: the tensors are inside '%.200s'; ladle looks at the top and under "
                             "%s; save that dict by itself",
@@ -164,8 +123,8 @@ static const struct ldl_pickle_entry *find_wrapper(struct search *s,
         for (size_t i = 0; i < n; i++) {
             if (!e[i].name || strcmp(e[i].name, wrappers[w]) != 0 || !is_dict(s->p, e[i].value))
                 continue;
-            forget(s);
-            if (holds_tensor(s, e[i].value))
+            ldl_pickle_search_again(&s->deep);
+            if (ldl_pickle_search(&s->deep, e[i].value))
                 return &e[i];
         }
     return NULL;
@@ -255,10 +214,9 @@ int ldl_torch_dict_read(struct ldl_file *f, const struct ldl_pickle *p,
     struct search s = { .f = f, .p = p, .where = where };
     if (!is_dict(p, p->root))
         return fail_top(f, p, err);
-    s.seen = ldl_calloc(p->nnodes, 1);
-    s.todo = ldl_calloc(p->nnodes, sizeof *s.todo);
-    int status = s.seen && s.todo ? read_dict(&s, p->root, 0, err) : ldl_oom(err);
-    ldl_free(s.seen);
-    ldl_free(s.todo);
+    int status = ldl_pickle_search_open(&s.deep, p, is_part, err);
+    if (status == 0)
+        status = read_dict(&s, p->root, 0, err);
+    ldl_pickle_search_close(&s.deep);
     return status;
 }

@@ -4,6 +4,7 @@
  * storage. The farthest of them is checked against the storage, and the storage against its place
  * in the file, with sums that cannot wrap. */
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "format/stored.h"
 #include "format/torch_dict.h"
 
 #include <string.h>
@@ -116,38 +117,6 @@ static int farthest(const struct ldl_stored *t, uint64_t offset, uint64_t *last)
     return 0;
 }
 
-/* Row-major without gaps? Dimensions of one index may have any stride; they get 0. */
-static int is_plain(struct ldl_stored *t)
-{
-    uint64_t step = 1;
-    int plain = 1;
-    for (int d = t->ndim; d-- > 0;) {
-        if (t->dim[d] == 1)
-            t->stride[d] = 0;
-        else if (t->stride[d] != step)
-            plain = 0;
-        step *= t->dim[d];
-    }
-    return plain;
-}
-
-static int read_extent(struct ldl_stored *t, struct ldl_err *err)
-{
-    uint64_t product = 1;
-    int empty = 0;
-    for (int d = 0; d < t->ndim; d++) {
-        if (t->dim[d] == 0)
-            empty = 1;
-        else if (ldl_mul(product, t->dim[d], &product))
-            return ldl_fail(err, LDL_EINPUT, "the shape is larger than any file");
-    }
-    if (product > INT64_MAX / ldl_dtype_unit_bytes(t->dtype))
-        return ldl_fail(err, LDL_EINPUT, "the shape is larger than any file");
-    t->n = empty ? 0 : product;
-    t->bytes = ldl_dtype_span(t->dtype, t->n);
-    return 0;
-}
-
 /* Where the tensor's elements are, given its storage and the first element's place there. */
 static int place_tensor(struct ldl_stored *t, uint64_t first, const struct ldl_torch_storage *s,
                         const struct ldl_torch_locator *where, struct ldl_err *err)
@@ -171,7 +140,7 @@ static int place_tensor(struct ldl_stored *t, uint64_t first, const struct ldl_t
                         "its shape, strides and offset lead out of storage '%.40s' (%llu elements)",
                         s->key, (unsigned long long)(bytes / size));
     t->offset = place.offset + skip + first * size;
-    t->strided = !is_plain(t);
+    t->strided = !ldl_stored_is_plain(t);
     return 0;
 }
 
@@ -203,6 +172,6 @@ int ldl_torch_tensor_read(const struct ldl_pickle *p, uint32_t node,
                         "shape, strides or offset are no numbers, or more than %d dimensions",
                         LDL_MAX_DIMS);
     t->ndim = n;
-    status = read_extent(t, err);
+    status = ldl_stored_extent(t, err);
     return status ? status : place_tensor(t, first, &s, where, err);
 }

@@ -5,6 +5,8 @@
 
 #include "plan/plan.h"
 
+/* jobs.c: what is done to each tensor. */
+int ldl_plan_jobs(struct ldl_plan *p, struct ldl_err *err);
 /* files.c: shards with their headers, each job's place in them; then the index, if there is one. */
 int ldl_plan_shards(struct ldl_plan *p, struct ldl_err *err);
 int ldl_plan_index(struct ldl_plan *p, struct ldl_err *err);

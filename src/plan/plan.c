@@ -1,5 +1,5 @@
-/* plan.c -- see plan.h. In the order of ldl_plan_make(): open the models, match them, make the jobs;
- * then (parts.h) lay out the shards, write the index, find the side files. */
+/* plan.c -- see plan.h. In the order of ldl_plan_make(): open the models and match them; then
+ * (parts.h) make the jobs, lay out the shards, write the index, find the side files. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "plan/plan.h"
 #include "model/tied.h"
@@ -50,87 +50,6 @@ static int open_models(struct ldl_plan *p, struct ldl_err *err)
     return rc ? rc : ldl_match(p->model, n, err);
 }
 
-/* ---- jobs ---- */
-
-/* GGUF: one-dimensional tensors stay f32, as the programs that read such files want them; Q8_0
- * takes rows of whole blocks. Without a word from the user each tensor keeps its type. */
-static enum ldl_dtype gguf_dtype(const struct ldl_view *v, const struct ldl_job *j,
-                                 enum ldl_dtype want)
-{
-    int blocks = j->ndim > 0 && j->dim[j->ndim - 1] % ldl_dtype_unit(LDL_Q8_0) == 0;
-    if (want == LDL_DTYPES)
-        want = ldl_dtype_unit(v->stored->dtype) > 1 ? LDL_Q8_0 : v->stored->dtype;
-    else if (j->ndim < 2)
-        return LDL_F32;
-    if (want == LDL_F64 || (want == LDL_Q8_0 && !blocks))
-        return want == LDL_F64 ? LDL_F32 : LDL_F16;
-    return want == LDL_U16_BF16 ? LDL_BF16 : want;
-}
-
-static enum ldl_dtype output_dtype(const struct ldl_plan *p, const struct ldl_job *j)
-{
-    const struct ldl_view *v = j->base ? j->base : j->in[0];
-    if (!ldl_dtype_is_float(v->dtype))
-        return v->dtype;
-    if (strcmp(p->container->name, "gguf") == 0)
-        return gguf_dtype(v, j, p->recipe.dtype);
-    return p->recipe.dtype == LDL_DTYPES ? v->dtype : p->recipe.dtype;
-}
-
-/* Tensors without arithmetic; and all of one model that is only copied, where its bytes will do. */
-static int is_copy(const struct ldl_plan *p, const struct ldl_job *j)
-{
-    const struct ldl_view *v = j->in[0];
-    if (!ldl_dtype_is_float(v->dtype) || v->n == 0)
-        return 1;
-    return p->merge.method->combiner->identity && v->ops->fetch && v->stored->dtype == j->dtype;
-}
-
-static int make_jobs(struct ldl_plan *p, struct ldl_err *err)
-{
-    const struct ldl_model *first = &p->model[0];
-    size_t m = p->nmodels;
-    p->njobs = first->nviews;
-    p->job = ldl_calloc(p->njobs, sizeof *p->job);
-    p->views = ldl_calloc(p->njobs * m, sizeof *p->views);
-    if (!p->job || !p->views)
-        return ldl_oom(err);
-    int wide = 0;
-    for (size_t t = 0; t < p->njobs; t++) {
-        struct ldl_job *j = &p->job[t];
-        j->in = p->views + t * m;
-        j->in[0] = &first->view[t];
-        for (size_t i = 1; i < m; i++)
-            j->in[i] = ldl_model_find(&p->model[i], first->view[t].name);
-        j->base = p->base ? ldl_model_find(p->base, first->view[t].name) : NULL;
-        j->name = j->in[0]->name;
-        j->ndim = j->in[0]->ndim;
-        j->n = j->in[0]->n;
-        memcpy(j->dim, j->in[0]->dim, sizeof j->dim);
-        j->dtype = output_dtype(p, j);
-        j->bytes = ldl_dtype_span(j->dtype, j->n);
-        j->copy = is_copy(p, j);
-        for (size_t i = 0; i < m; i++)
-            wide |= !j->copy && j->in[i]->dtype == LDL_F64;
-    }
-    return wide ? ldl_plan_note(
-                      p, "float64 tensors are computed in float32, so they lose precision", err)
-                : 0;
-}
-
-uint64_t ldl_job_state_bytes(const struct ldl_plan *p, const struct ldl_job *j)
-{
-    uint64_t sum = j->copy ? 0 : ldl_merge_state_bytes(&p->merge, j->n);
-    for (size_t i = 0; !j->copy && i < ldl_plan_inputs(p); i++)
-        sum += ldl_view_state_bytes(ldl_job_input(p, j, i));
-    return sum;
-}
-
-uint64_t ldl_job_acc_bytes(const struct ldl_plan *p, const struct ldl_job *j)
-{
-    return j->copy ? 0 : ldl_merge_acc_bytes(&p->merge, j->n);
-}
-
 /* ---- all of it ---- */
 
 int ldl_plan_make(struct ldl_plan *p, struct ldl_recipe *recipe, struct ldl_err *err)
@@ -145,7 +64,7 @@ int ldl_plan_make(struct ldl_plan *p, struct ldl_recipe *recipe, struct ldl_err 
     if (rc == 0)
         rc = open_models(p, err);
     if (rc == 0)
-        rc = make_jobs(p, err);
+        rc = ldl_plan_jobs(p, err);
     if (rc == 0)
         rc = ldl_plan_shards(p, err);
     if (rc == 0)
@@ -170,6 +89,7 @@ void ldl_plan_free(struct ldl_plan *p)
     ldl_free(p->shard);
     ldl_free(p->job);
     ldl_free(p->views);
+    ldl_names_free(&p->made_names);
     ldl_free(p->index_name);
     ldl_buf_free(&p->index);
     ldl_buf_free(&p->config);

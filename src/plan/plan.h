@@ -11,15 +11,22 @@
 #include "model/model.h"
 #include "recipe/recipe.h"
 
+enum ldl_job_kind {
+    LDL_JOB_MERGE,
+    LDL_JOB_COPY,  /* no arithmetic: inputs agree, their bytes are the output's */
+    LDL_JOB_SCALES /* nothing to do: the job before it, a weight written as FP8, writes this too */
+};
+
 /* One tensor of the output. */
 struct ldl_job {
+    enum ldl_job_kind kind;
     const char *name; /* borrowed from a view, or from the plan's names */
     int ndim;
     uint64_t dim[LDL_MAX_DIMS], n;
-    const struct ldl_view **in;  /* one for each model, in recipe order */
-    const struct ldl_view *base; /* or NULL */
-    int copy;                    /* no arithmetic: inputs agree, their bytes are the output's */
-    enum ldl_dtype dtype;        /* of the output */
+    const struct ldl_view **in;   /* one for each model, in recipe order */
+    const struct ldl_view *base;  /* or NULL */
+    const struct ldl_job *scales; /* of a weight written as FP8 in blocks; else NULL */
+    enum ldl_dtype dtype;         /* of the output */
     size_t shard;
     uint64_t offset, bytes; /* in the shard file, data only (header included in offset) */
 };
@@ -39,6 +46,7 @@ struct ldl_plan {
     struct ldl_job *job;
     size_t njobs;
     const struct ldl_view **views; /* storage of the jobs' in[] */
+    struct ldl_names made_names;   /* of tensors that no model has */
     struct ldl_shard *shard;
     size_t nshards;
     const struct ldl_format *container; /* of the output */
