@@ -112,7 +112,9 @@ static int add_pattern(struct ldl_patterns *p, struct ldl_json *j, const char *k
                        struct ldl_err *err)
 {
     struct ldl_buf text = { 0 };
-    if (p->n >= PATTERNS_MAX || ldl_grow(&p->item, &p->cap, p->n + 1, sizeof *p->item))
+    if (p->n >= PATTERNS_MAX)
+        return ldl_json_fail(j, err, "more than %d patterns", PATTERNS_MAX);
+    if (ldl_grow(&p->item, &p->cap, p->n + 1, sizeof *p->item))
         return ldl_oom(err);
     struct ldl_pattern *one = &p->item[p->n];
     *one = (struct ldl_pattern){ .value = value };
