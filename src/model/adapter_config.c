@@ -80,7 +80,8 @@ static int is_plain(const char *key)
 }
 
 /* Python's key as a POSIX extended expression into *out. 0 when it has something that POSIX lacks or
- * means otherwise, or that may take long: braces, back references, groups with '?', lazy repeats. */
+ * means otherwise, or that may take long: braces, repeats of groups (a nest of them takes for ever),
+ * back references, groups with '?', lazy repeats. */
 static int translate(const char *key, struct ldl_buf *out)
 {
     int in_set = 0;
@@ -92,7 +93,8 @@ static int translate(const char *key, struct ldl_buf *out)
             return 0;
         in_set = (in_set && *p != ']') || *p == '[';
         if (strchr("{}", *p) || (strchr("*+?", *p) && p[1] && strchr("*+?", p[1])) ||
-            (*p == '(' && p[1] == '?') || (unsigned char)*p >= 0x80)
+            (*p == '(' && p[1] == '?') || (*p == ')' && p[1] && strchr("*+?", p[1])) ||
+            (unsigned char)*p >= 0x80)
             return 0;
         if (*p != '\\') {
             ldl_buf_put(out, p, 1);
