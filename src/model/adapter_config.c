@@ -80,7 +80,8 @@ static int is_plain(const char *key)
 }
 
 /* Python's key as a POSIX extended expression into *out. 0 when it has something that POSIX lacks or
- * means otherwise, or that may take long: braces, back references, groups with '?', lazy repeats. */
+ * means otherwise, or that may take long: braces, repeats of groups (a nest of them takes for ever),
+ * back references, groups with '?', lazy repeats. */
 static int translate(const char *key, struct ldl_buf *out)
 {
     int in_set = 0;
@@ -92,7 +93,8 @@ static int translate(const char *key, struct ldl_buf *out)
             return 0;
         in_set = (in_set && *p != ']') || *p == '[';
         if (strchr("{}", *p) || (strchr("*+?", *p) && p[1] && strchr("*+?", p[1])) ||
-            (*p == '(' && p[1] == '?') || (unsigned char)*p >= 0x80)
+            (*p == '(' && p[1] == '?') || (*p == ')' && p[1] && strchr("*+?", p[1])) ||
+            (unsigned char)*p >= 0x80)
             return 0;
         if (*p != '\\') {
             ldl_buf_put(out, p, 1);
@@ -112,7 +114,9 @@ static int add_pattern(struct ldl_patterns *p, struct ldl_json *j, const char *k
                        struct ldl_err *err)
 {
     struct ldl_buf text = { 0 };
-    if (p->n >= PATTERNS_MAX || ldl_grow(&p->item, &p->cap, p->n + 1, sizeof *p->item))
+    if (p->n >= PATTERNS_MAX)
+        return ldl_json_fail(j, err, "more than %d patterns", PATTERNS_MAX);
+    if (ldl_grow(&p->item, &p->cap, p->n + 1, sizeof *p->item))
         return ldl_oom(err);
     struct ldl_pattern *one = &p->item[p->n];
     *one = (struct ldl_pattern){ .value = value };
