@@ -185,6 +185,19 @@ static void json_list(struct ldl_buf *b, const char *key, char *const *text, siz
     ldl_buf_puts(b, "]");
 }
 
+/* All settings as merge_config.json will have them: every parameter's value after all rules. */
+static void json_settings(struct ldl_buf *b, const struct ldl_plan *p)
+{
+    const struct ldl_buf *config = &p->recipe.config;
+    ldl_buf_puts(b, "  \"settings\": ");
+    for (size_t i = 0; i + 1 < config->len; i++) { /* without its last newline */
+        ldl_buf_put(b, &config->text[i], 1);
+        if (config->text[i] == '\n')
+            ldl_buf_puts(b, "  ");
+    }
+    ldl_buf_puts(b, ",\n");
+}
+
 static void plan_json(struct ldl_buf *b, const ladle_plan *plan)
 {
     const struct ldl_plan *p = &plan->plan;
@@ -208,6 +221,7 @@ static void plan_json(struct ldl_buf *b, const ladle_plan *plan)
                    m->combiner->facts != 0, plan->budget.threads, plan->budget.tile_elems);
     ldl_buf_printf(b, "  \"peak_memory_bytes\": %llu,\n",
                    (unsigned long long)plan->budget.peak_bytes);
+    json_settings(b, p);
     json_models(b, p);
     json_jobs(b, p);
     json_list(b, "side_files", p->side.name, p->side.n);
