@@ -122,7 +122,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "ladle: /dev/null: %s\n", strerror(errno));
         return LADLE_EIO;
     }
-    signal(SIGPIPE, SIG_IGN); /* a closed pipe is a failed write, which cli_end() reports */
+    signal(SIGPIPE, SIG_IGN); /* a closed pipe is a failed write: see cli_end() */
     int words = argc > 1 ? argc - 1 : 0;
     return cli_end(dispatch(words, (const char *const *)argv + (argc > 0)));
 }
