@@ -134,6 +134,7 @@ int main(int argc, char **argv)
         return LADLE_EIO;
     }
     signal(SIGPIPE, SIG_IGN); /* a closed pipe is a failed write: see cli_end() */
+    signal(SIGXFSZ, SIG_IGN); /* ulimit -f: likewise a failed write, after which we clean up */
     keep_memory_promise();
     int words = argc > 1 ? argc - 1 : 0;
     return cli_end(dispatch(words, (const char *const *)argv + (argc > 0)));
