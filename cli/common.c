@@ -67,12 +67,21 @@ int cli_version(void)
     return 0;
 }
 
+/* Notes hold names from files; as in errors, they stay one harmless line. */
+static void print_note(const char *note)
+{
+    fputs("note: ", stderr);
+    for (; *note; note++)
+        putc((unsigned char)*note < 0x20 || *note == 0x7f ? '?' : *note, stderr);
+    putc('\n', stderr);
+}
+
 void cli_notes(const ladle_plan *plan, size_t *printed)
 {
     const char *note;
     for (; (note = ladle_plan_note(plan, *printed)); ++*printed)
         if (!ladle_plan_quiet(plan))
-            fprintf(stderr, "note: %s\n", note);
+            print_note(note);
 }
 
 const char *cli_human(char out[32], double bytes)
