@@ -436,8 +436,9 @@ int ldl_adapter_apply(struct ldl_model *m, const char *asked, struct ldl_err *er
     if (!a)
         return ldl_oom(err);
     int status = ldl_model_own(m, a, free_adapter, err);
-    if (status == 0)
-        status = open_adapter(a, asked, err);
+    if (status)
+        return status; /* and *a is gone */
+    status = open_adapter(a, asked, err);
     if (status == 0 && ldl_names_add(&m->also_dir, a->dir))
         status = ldl_oom(err);
     for (size_t i = 0; i < a->config.note.n && status == 0; i++)

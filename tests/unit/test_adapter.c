@@ -92,7 +92,7 @@ static int open_both(void)
 }
 
 /* The usual pair: A = [[1, 2, 3]], B = [1, 1, 1, 1], so B @ A has rows 1 2 3. */
-static const float a123[3] = { 1, 2, 3 };
+static const float a123[4] = { 1, 2, 3, 0 };
 #define P  "base_model.model."
 #define Q0 P "model.h.0.q."
 #define PAIR                                                                                       \
@@ -344,6 +344,7 @@ static void test_settings_refused(void **state)
         { "\"rank_pattern\": {\"(q)\\\\1\": 3}", "is a regular expression" },
         { "\"rank_pattern\": {\"q.*?\": 3}", "is a regular expression" },
         { "\"rank_pattern\": {\"[\\\\d]\": 3}", "is a regular expression" },
+        { "\"rank_pattern\": {\"(((a*)*)*)*q\": 3}", "is a regular expression" },
         { "\"rank_pattern\": {\"q(\": 3}", "is a regular expression" },
         { "\"rank_pattern\": {\"q\": 1}, \"rank_pattern\": {\"q\": 1}", "is given twice" },
         { "\"rank_pattern\": 3", "adapter_config.json:1:" },

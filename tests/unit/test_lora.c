@@ -11,7 +11,7 @@
 enum { MOST = 8192 };
 
 static struct ldl_file file;
-static float w[MOST], left[MOST], right[MOST], m[64], want[MOST], got[MOST];
+static float w[MOST], left[MOST], right[MOST], m[128], want[MOST], got[MOST];
 
 static int open_nothing(void **state)
 {
@@ -176,7 +176,7 @@ static void save_case(const struct shape *c)
     fill_random(w, c->rows * c->columns, 1);
     fill_random(left, c->rows * c->rank, 2);
     fill_random(right, c->rank * c->columns, 3);
-    fill_random(m, 64, 4);
+    fill_random(m, 128, 4);
     const struct given t[] = {
         { "w", LDL_F32, 2, { c->rows, c->columns }, w },
         { "l",
