@@ -49,12 +49,18 @@ static int with_spec(const struct ldl_plan *p,
                      int (*use)(void *ctx, const struct ldl_output_spec *, struct ldl_err *),
                      void *ctx, struct ldl_err *err)
 {
-    size_t n = p->nmodels + (p->base != NULL);
-    const char **dir = ldl_calloc(n, sizeof *dir);
+    size_t n = 0, most = 0;
+    for (size_t i = 0; i < ldl_plan_inputs(p); i++)
+        most += 1 + p->model[i].also_dir.n;
+    const char **dir = ldl_calloc(most, sizeof *dir);
     if (!dir)
         return ldl_oom(err);
-    for (size_t i = 0; i < n; i++)
-        dir[i] = p->model[i].lone ? p->model[i].file[0].path : p->model[i].dir;
+    for (size_t i = 0; i < ldl_plan_inputs(p); i++) {
+        const struct ldl_model *m = &p->model[i];
+        dir[n++] = m->lone ? m->file[0].path : m->dir;
+        for (size_t d = 0; d < m->also_dir.n; d++)
+            dir[n++] = m->also_dir.name[d];
+    }
     struct ldl_output_spec spec = { .path = p->recipe.output,
                                     .overwrite = p->recipe.overwrite,
                                     .durable = p->recipe.durable,

@@ -34,6 +34,7 @@ struct stream {
     struct ldl_file *f;
     struct ldl_err *err;
     int status; /* of the first read that failed */
+    int ended;  /* a read met the file's end */
     uint64_t pos, at;
     size_t len;
     unsigned char window[WINDOW];
@@ -78,6 +79,7 @@ static uLong io_read(voidpf opaque, voidpf stream, void *to, uLong n)
         io->pos += part;
         done += part;
     }
+    io->ended |= done < n;
     return done;
 }
 
@@ -109,8 +111,9 @@ static int io_close(voidpf opaque, voidpf stream)
 
 static int io_error(voidpf opaque, voidpf stream)
 {
+    const struct stream *io = stream;
     (void)opaque;
-    return ((struct stream *)stream)->status;
+    return io->status || io->ended; /* minizip takes the end of the file for success */
 }
 
 /* minizip failed: the reason is a read of ours, or the file. */

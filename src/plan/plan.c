@@ -16,7 +16,7 @@ int ldl_plan_note(struct ldl_plan *p, const char *text, struct ldl_err *err)
     return ldl_names_add(&p->recipe.note, text) ? ldl_oom(err) : 0;
 }
 
-/* What the files say they hold beside tensors. */
+/* What a model and its files say they hold beside tensors. */
 static int take_notes(struct ldl_plan *p, const struct ldl_model *m, struct ldl_err *err)
 {
     char text[1024];
@@ -26,6 +26,8 @@ static int take_notes(struct ldl_plan *p, const struct ldl_model *m, struct ldl_
             snprintf(text, sizeof text, "%s: %s", m->file[f].path, m->file[f].note.name[i]);
             rc = ldl_plan_note(p, text, err);
         }
+    for (size_t i = 0; rc == 0 && i < m->note.n; i++)
+        rc = ldl_plan_note(p, m->note.name[i], err);
     return rc;
 }
 
@@ -37,7 +39,8 @@ static int open_models(struct ldl_plan *p, struct ldl_err *err)
         return ldl_oom(err);
     for (size_t i = 0; i < n; i++) {
         const char *asked = i < r->nmodels ? r->model[i] : r->base;
-        int rc = ldl_model_open(&p->model[i], asked, r->prefix, err);
+        int rc =
+            ldl_model_open_adapted(&p->model[i], asked, i == 0 ? r->lora : NULL, r->prefix, err);
         if (rc)
             return rc;
         p->bytes_in += p->model[i].bytes;

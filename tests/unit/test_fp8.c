@@ -96,7 +96,7 @@ static void expect_values(const struct ldl_view *v, enum ldl_dtype type, size_t 
                           size_t row_block, size_t col_block, size_t grid_cols)
 {
     const struct ldl_kern *k = ldl_kern_all()[0];
-    size_t cols = (size_t)v->dim[v->ndim - 1], n = (size_t)v->n;
+    size_t cols = v->ndim ? (size_t)v->dim[v->ndim - 1] : 1, n = (size_t)v->n;
     size_t rows = v->ndim > 1 ? (size_t)v->dim[v->ndim - 2] : 1;
     static const size_t runs[] = { 1, 7, 128, 300, 2048, 3000 };
     float *got = ldl_calloc(n, sizeof *got);
