@@ -114,10 +114,10 @@ int ldl_budget_make(struct ldl_budget *b, const struct ldl_plan *p, struct ldl_e
     }
     uint64_t need = held + least + (uint64_t)b->threads * b->worker_bytes;
     if (asked && need > asked)
-        return ldl_fail(err, LDL_EUSAGE,
-                        "--max-memory: %llu MiB is too little; this merge needs at least %llu MiB",
-                        (unsigned long long)(asked >> 20),
-                        (unsigned long long)((need + (1 << 20) - 1) >> 20));
+        return ldl_fail(
+            err, LDL_EUSAGE,
+            "--max-memory: %llu bytes are too little; this merge needs at least %llu MiB",
+            (unsigned long long)asked, (unsigned long long)((need + (1 << 20) - 1) >> 20));
     b->facts_bytes = LDL_MAX(least, total > need ? total - need + least : least);
     /* more than every thread could use at once is never taken */
     b->facts_bytes = LDL_MIN(b->facts_bytes, 2 * (uint64_t)b->threads * least);

@@ -102,8 +102,7 @@ static int read_one(struct ldl_worker *w, const struct ldl_slot *slot, size_t re
     w->reader[reader].limit = limit;
     w->reader[reader].state = slot->view_state[reader];
     w->bytes_read += ldl_dtype_span(v->stored->dtype, n);
-    int rc = ldl_view_read(v, w->sched->kern, first, n, to, &w->reader[reader], err);
-    return rc ? ldl_context(err, "tensor %s", v->name) : 0;
+    return ldl_view_read(v, w->sched->kern, first, n, to, &w->reader[reader], err);
 }
 
 /* Reads one block of every input. limit: the first element that this claim will not need. */

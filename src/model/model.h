@@ -72,10 +72,12 @@ int ldl_resolve(const char *asked, char **path, struct ldl_err *err);
 /* True for a path relative to the model ("tokenizer.json", "1_Pooling/config.json") that belongs
  * to a model and holds no weights: the allow-list. */
 int ldl_side_allowed(const char *relative);
-/* All side files below m->dir, relative paths, sorted; sub-folders included (depth <= 4). Links
- * that lead out of the model are left out (but a link of a Hugging Face snapshot into its own
- * repository's blobs is followed). */
-int ldl_side_list(const char *dir, struct ldl_names *out, struct ldl_err *err);
+/* All side files below m->dir, relative paths, sorted; sub-folders included (depth <= 4). Those that
+ * are links to files outside the model are in `outside` instead (but a link of a Hugging Face
+ * snapshot into its own repository's blobs is followed). Both lists are the caller's; on failure
+ * they are empty. */
+int ldl_side_list(const char *dir, struct ldl_names *out, struct ldl_names *outside,
+                  struct ldl_err *err);
 /* May dir/relative be copied out (exists, regular, does not lead out)? For copy_file_list.
  * 1 yes, 0 absent, negative: -ldl_code with err (leads out, a directory ...). */
 int ldl_side_check(const char *dir, const char *relative, struct ldl_err *err);

@@ -116,7 +116,17 @@ static int take_usual_files(struct ldl_plan *p, const struct ldl_model *from, st
 {
     if (from->lone && !from->has_config)
         return 0;
-    return ldl_side_list(p->side_dir, &p->side, err);
+    struct ldl_names outside;
+    char text[1024];
+    int rc = ldl_side_list(p->side_dir, &p->side, &outside, err);
+    for (size_t i = 0; rc == 0 && i < outside.n; i++) {
+        snprintf(text, sizeof text,
+                 "%s/%s is a link that leads out of the model, so it is left out; copy it yourself",
+                 p->side_dir, outside.name[i]);
+        rc = ldl_plan_note(p, text, err);
+    }
+    ldl_names_free(&outside);
+    return rc;
 }
 
 int ldl_plan_side(struct ldl_plan *p, struct ldl_err *err)
