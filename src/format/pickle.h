@@ -107,8 +107,8 @@ int ldl_pickle_call_id(const struct ldl_pickle *p, uint32_t node);
 uint64_t ldl_pickle_items(const struct ldl_pickle *p, uint32_t node, uint32_t *item, size_t max);
 /* An INT that is not negative. Returns 0, or -1. */
 int ldl_pickle_u64(const struct ldl_pickle *p, uint32_t node, uint64_t *value);
-/* The entries of a DICT, or of a CALL that has items (an OrderedDict), as Python has them: a text
- * key that occurs twice is in the first one's place, with the last one's value. Keys that are no kept
+/* The entries of a DICT, or of a CALL of a class of dicts (OrderedDict: what it was called with and
+ * what was added later), as Python has them: a text key that occurs twice is in the first one's place, with the last one's value. Keys that are no kept
  * text are all in. *entry is new memory for the caller. */
 struct ldl_pickle_entry {
     uint32_t key, value;

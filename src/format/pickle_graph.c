@@ -108,40 +108,83 @@ static int drop_twins(struct ldl_pickle_entry *entry, size_t n)
     return 0;
 }
 
+struct entries {
+    struct ldl_pickle_entry *entry;
+    size_t n, cap, key_bytes;
+};
+
+static int add_entry(const struct ldl_pickle *p, struct entries *e, uint32_t key, uint32_t value,
+                     struct ldl_err *err)
+{
+    const char *name = ldl_pickle_text(p, key);
+    /* one long key, shared by millions of entries, would keep the sort busy for hours */
+    e->key_bytes += name ? p->node[key].n : 0;
+    if (e->key_bytes > KEYS_MAX_BYTES)
+        return ldl_fail(err, LDL_EINPUT, "a dict with more than %d MB of keys",
+                        KEYS_MAX_BYTES >> 20);
+    if (ldl_grow(&e->entry, &e->cap, e->n + 1, sizeof *e->entry))
+        return ldl_oom(err);
+    e->entry[e->n++] = (struct ldl_pickle_entry){ .key = key, .value = value, .name = name };
+    return 0;
+}
+
+/* key, value, key, value ... */
+static int add_items(const struct ldl_pickle *p, struct entries *e, uint32_t node,
+                     struct ldl_err *err)
+{
+    int status = 0;
+    const struct ldl_pickle_node *dict = &p->node[node];
+    uint32_t c = dict->n ? dict->first : 0;
+    for (uint64_t i = 0; i < dict->n / 2 && status == 0; i++) {
+        uint32_t key = p->cell[c].value;
+        c = p->cell[c].next;
+        status = add_entry(p, e, key, p->cell[c].value, err);
+        c = p->cell[c].next;
+    }
+    return status;
+}
+
+/* What a class of dicts was called with: [[key, value], ...], as Python 2 pickled an OrderedDict, or
+ * another dict. What else may stand there (a defaultdict's type) holds no entries. */
+static int add_args(const struct ldl_pickle *p, struct entries *e, uint32_t args,
+                    struct ldl_err *err)
+{
+    uint32_t list, pair[2];
+    int status = 0;
+    ldl_pickle_items(p, args, &list, 1);
+    const struct ldl_pickle_node *from = &p->node[list];
+    if (from->kind == LDL_PY_DICT)
+        return add_items(p, e, list, err);
+    if (from->kind != LDL_PY_LIST && from->kind != LDL_PY_TUPLE)
+        return 0;
+    for (uint32_t c = from->n ? from->first : 0; c && status == 0; c = p->cell[c].next) {
+        if (ldl_pickle_items(p, p->cell[c].value, pair, 2) != 2)
+            return ldl_fail(err, LDL_EINPUT, "a dict made of something else than pairs");
+        status = add_entry(p, e, pair[0], pair[1], err);
+    }
+    return status;
+}
+
 int ldl_pickle_entries(const struct ldl_pickle *p, uint32_t node, struct ldl_pickle_entry **entry,
                        size_t *n, struct ldl_err *err)
 {
-    const struct ldl_pickle_node *dict = &p->node[node];
-    size_t all = 0, kept = 0, key_bytes = 0;
-    struct ldl_pickle_entry *e = ldl_calloc(dict->n / 2, sizeof *e);
-    *entry = NULL;
-    *n = 0;
-    if (!e)
-        return ldl_oom(err);
-    for (uint32_t c = dict->n ? dict->first : 0; c && all < dict->n / 2; all++) {
-        e[all].key = p->cell[c].value;
-        e[all].name = ldl_pickle_text(p, e[all].key);
-        key_bytes += e[all].name ? p->node[e[all].key].n : 0;
-        c = p->cell[c].next;
-        e[all].value = p->cell[c].value;
-        c = p->cell[c].next;
-    }
-    /* one long key, shared by millions of entries, would keep the sort busy for hours */
-    int status =
-        key_bytes > KEYS_MAX_BYTES
-            ? ldl_fail(err, LDL_EINPUT, "a dict with more than %d MB of keys", KEYS_MAX_BYTES >> 20)
-        : drop_twins(e, all) ? ldl_oom(err)
-                             : 0;
-    if (status) {
-        ldl_free(e);
-        return status;
-    }
-    for (size_t i = 0; i < all; i++)
-        if (e[i].key)
-            e[kept++] = e[i];
-    *entry = e;
-    *n = kept;
-    return 0;
+    struct entries e = { 0 };
+    size_t kept = 0;
+    int status = 0;
+    if (p->node[node].kind == LDL_PY_CALL)
+        status = add_args(p, &e, p->node[node].args, err);
+    if (status == 0)
+        status = add_items(p, &e, node, err);
+    if (status == 0 && e.n && drop_twins(e.entry, e.n))
+        status = ldl_oom(err);
+    for (size_t i = 0; i < e.n && status == 0; i++)
+        if (e.entry[i].key)
+            e.entry[kept++] = e.entry[i];
+    if (status)
+        ldl_free(e.entry);
+    *entry = status ? NULL : e.entry;
+    *n = status ? 0 : kept;
+    return status;
 }
 
 /* ---- the search ---- */

@@ -183,6 +183,26 @@ static void test_containers(void **state)
     ldl_free(e);
     ldl_pickle_free(&p);
 
+    /* OrderedDict([["a", 1], ("b", 2)]), as Python 2 writes it, then "a" again */
+    pk_begin(2);
+    pk_global("collections", "OrderedDict");
+    PK("](](U\1aK\1eU\1bK\2\x86"
+       "e\x85RU\1aK\3s.");
+    read_ok();
+    expect_ok(ldl_pickle_entries(&p, p.root, &e, &n, &err));
+    assert_int_equal(n, 2);
+    assert_int_equal(ldl_pickle_at(&p, e[0].value)->num, 3);
+    assert_string_equal(e[1].name, "b");
+    ldl_free(e);
+    ldl_pickle_free(&p);
+    pk_begin(2);
+    pk_global("collections", "OrderedDict");
+    PK("](](K\1ee\x85R.");
+    read_ok();
+    expect_error(ldl_pickle_entries(&p, p.root, &e, &n, &err), LDL_EINPUT, "else than pairs");
+    assert_null(e);
+    ldl_pickle_free(&p);
+
     /* tuples, sets, DUP, POP, POP_MARK, memo by number and by turn */
     pk_begin(4);
     PK("K\1K\2\x86K\3\x85\x86q\7"

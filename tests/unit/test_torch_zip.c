@@ -418,9 +418,13 @@ static void test_archives(void **state)
             { .name = "x/data/0", .data = data, .n = 400, .claimed = 440 },
             { .name = "x/data/1", .n = 4, .data = data } },
           "overlap" },
-        { { zero, pickle, { .name = "x/data/1", .n = 400, .at = 1 } }, "overlap" },
-        { { zero, pickle, { .name = "x/data/1", .n = 400, .at = 7 } }, "header is not what" },
-        { { zero, pickle, { .name = "x/data/1", .n = 400, .at = 1 << 30 } }, "header is not what" },
+        { { zero, pickle, { .name = "x/data/1", .n = 400, .at = 1 } },
+          "not where the zip directory says" },
+        { { zero, pickle, { .name = "x/data/1", .n = 400, .at = 7 } },
+          "not where the zip directory says" },
+        { { zero, pickle, { .name = "x/data/1", .n = 400, .at = 1 << 30 } },
+          "not where the zip directory says" },
+        { { zero, pickle, { .name = "x/data/0", .n = 400, .at = 1 } }, "overlap" },
         { { zero, pickle, { .name = "x/constants.pkl" } }, "a TorchScript archive (a program)" },
         { { zero, pickle, { .name = "x/code/__torch__.py" } }, "a TorchScript archive" },
     };
@@ -484,7 +488,7 @@ static void test_no_archive(void **state)
     save("a.pt", "\x80\x04K\1.");
     expect_refused(ldl_file_open(&file, at("a.pt"), &err), "a pickle, but not one that torch.save");
     save("a.pt", "PK\3\4");
-    expect_refused(ldl_file_open(&file, at("a.pt"), &err), "directory at the end");
+    expect_refused(ldl_file_open(&file, at("a.pt"), &err), "end of the zip archive is missing");
     good_pickle();
     expect_ok(open_zip());
     ldl_file_close(&file);
