@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -102,6 +103,16 @@ static int open_standard_files(void)
     return 0;
 }
 
+/* Left alone, glibc raises the size from which a block is a mapping of its own as such blocks are
+ * freed; then those that a thread frees stay in that thread's heap, and with many threads the
+ * process gets twice as large as the plan said. A size that is set stays. */
+static void keep_memory_promise(void)
+{
+#ifdef M_MMAP_THRESHOLD
+    mallopt(M_MMAP_THRESHOLD, 128 * 1024);
+#endif
+}
+
 static int dispatch(int argc, const char *const *argv)
 {
     if (argc < 1) {
@@ -122,7 +133,9 @@ int main(int argc, char **argv)
         fprintf(stderr, "ladle: /dev/null: %s\n", strerror(errno));
         return LADLE_EIO;
     }
-    signal(SIGPIPE, SIG_IGN); /* a closed pipe is a failed write, which cli_end() reports */
+    signal(SIGPIPE, SIG_IGN); /* a closed pipe is a failed write: see cli_end() */
+    signal(SIGXFSZ, SIG_IGN); /* ulimit -f: likewise a failed write, after which we clean up */
+    keep_memory_promise();
     int words = argc > 1 ? argc - 1 : 0;
     return cli_end(dispatch(words, (const char *const *)argv + (argc > 0)));
 }

@@ -7,7 +7,7 @@ ladle. GGUF files that ladle writes are judged by the `gguf` package of llama.cp
 installed (build/venv).
 usage: quantized.py [WORD ...]   only the groups whose name begins with a WORD
 SPDX-License-Identifier: Apache-2.0"""
-import glob, math, os, struct, sys
+import glob, json, math, os, struct, sys
 
 import ladletest as lt
 
@@ -104,8 +104,8 @@ def unlike(got, want):
         if (g.dtype, g.shape) != (w.dtype, w.shape):
             bad.append(f"{n}: {g.dtype}{list(g.shape)}, expected {w.dtype}{list(w.shape)}")
         elif g.raw != w.raw:
-            a, b = nm.decode(g), nm.decode(w)
-            at = np.flatnonzero(a.view(np.uint32) != b.view(np.uint32)) if a.dtype == F32 else [0]
+            a, b = ((np.frombuffer(t.raw, np.uint8) if t.dtype[:2] == "F8" else nm.decode(t)) for t in (g, w))
+            at = np.flatnonzero(a.view(np.uint32) != b.view(np.uint32)) if a.dtype == F32 else np.flatnonzero(a != b)
             bad.append(f"{n}: {len(at)} of {len(a)} elements, first [{at[0]}] {a[at[0]]!r}, expected {b[at[0]]!r}")
     return bad
 
@@ -144,6 +144,9 @@ def group_fp8(report):
             want = nm.merge([plain["a"], plain["b"]], None, "linear", "BF16")
             want["model.norm.weight"] = nm.merge([plain["a"], plain["b"]], None, "linear")["model.norm.weight"]
             report.case(f"fp8 {form} in the type that config.json names", run.problems() or unlike(got, want))
+            with open(os.path.join(tmp, "o4", "config.json")) as f:
+                c = json.load(f)
+            report.case(f"fp8 {form} config.json", [] if c == {"torch_dtype": "bfloat16"} else [str(c)])
             run = lt.ladle("show", "a", cwd=tmp)
             bad = [w for w in ("scale_inv", "weight_scale", "input_scale", "k_scale") if w in run.out]
             report.case(f"fp8 {form} show", run.problems() or [f"{w} is shown" for w in bad])
@@ -167,6 +170,75 @@ def group_threads(report):
                 first = first or got
                 bad += [f"{env}: {p}" for p in unlike(got, first)]
         report.case("fp8 with other threads, tiles and levels", bad)
+
+
+def e4m3(x):
+    """f32 -> codes, by looking for the nearest of the 127 numbers; of two equally near ones the even code."""
+    values = np.append(F8["F8_E4M3"][:127].astype(np.float64), 480.0)  # what the next number would be
+    a = np.abs(x.astype(np.float64))
+    lo = np.clip(np.searchsorted(values, a, "right") - 1, 0, 126)
+    below, above = a - values[lo], values[lo + 1] - a
+    code = np.where((below < above) | ((below == above) & (lo % 2 == 0)), lo, lo + 1)
+    code = np.where((code > 126) | ~np.isfinite(x), 127, code)
+    return np.where((code < 127) & np.signbit(x), code | 128, code).astype(np.uint8)
+
+
+def into_blocks(t):
+    """F32 matrix -> (weight, scales) as --dtype fp8 must write it."""
+    (r, c), x = t.shape, nm.decode(t).reshape(t.shape)
+    grid, q = np.ones((-(-r // 128), -(-c // 128)), F32), np.zeros((r, c), np.uint8)
+    for i in range(grid.shape[0]):
+        for j in range(grid.shape[1]):
+            at = np.s_[i * 128:i * 128 + 128, j * 128:j * 128 + 128]
+            finite = np.abs(x[at][np.isfinite(x[at])])
+            if finite.size and finite.max():
+                grid[i, j] = max(F32(finite.max() / F32(448)), F32(2.0**-126))
+            with np.errstate(all="ignore"):
+                q[at] = e4m3(x[at] / grid[i, j])
+    return lt.Tensor("F8_E4M3", t.shape, q.tobytes()), nm.tensor("F32", grid.shape, grid)
+
+
+def group_out_fp8(report):
+    """--dtype fp8: which tensors, the scales, the codes, config.json; from bf16 and from FP8."""
+    rng = np.random.default_rng(11)
+    shapes = {"model.embed_tokens.weight": (300, 256), "model.layers.0.up.weight": (300, 200),
+              "model.layers.0.small.weight": (100, 200), "model.layers.0.mlp.gate.weight": (128, 128),
+              "model.layers.1.down.weight": (129, 383), "model.layers.1.norm.weight": (200,)}
+    with lt.workdir() as tmp:
+        plain = {}
+        for name in "abc":
+            t = {n: nm.tensor("BF16", s, rng.standard_normal(math.prod(s)) * 10.0 ** rng.integers(-6, 3))
+                 for n, s in shapes.items()}
+            x = nm.decode(t["model.layers.1.down.weight"]).copy()
+            x[[3, 3835]] = [np.nan, np.inf] if name == "a" else 1
+            x.reshape(129, 383)[:128, 128:256] = 0  # a block of zeros
+            t["model.layers.1.down.weight"] = nm.tensor("BF16", (129, 383), x)
+            plain[name] = t
+            lt.write_model(os.path.join(tmp, name), t, config={"torch_dtype": "bfloat16", "n": 1})
+        for method, base in (("linear", None), ("ties", "c")):
+            words = ["--base_model_path", base] if base else []
+            run, got = merge(tmp, method, "ab", "--merge_method", method, "--dtype", "fp8", *words)
+            whole = nm.merge([plain["a"], plain["b"]], base and plain[base], method, "F32")
+            want = nm.merge([plain["a"], plain["b"]], base and plain[base], method)
+            for n in ("model.layers.0.up.weight", "model.layers.1.down.weight"):
+                want[n], want[n + "_scale_inv"] = into_blocks(whole[n])
+            bad = run.problems() or unlike(got, want)
+            if not bad:
+                with open(os.path.join(tmp, method, "config.json")) as f:
+                    c = json.load(f)
+                q = c.pop("quantization_config", {})
+                bad += [] if c == {"torch_dtype": "bfloat16", "n": 1} else [f"config.json: {c}"]
+                left = ["model.embed_tokens", "model.layers.0.mlp.gate", "model.layers.0.small"]
+                bad += [] if sorted(q.get("modules_to_not_convert", [])) == left else [str(q)]
+                bad += [] if (q.get("quant_method"), q.get("weight_block_size")) == ("fp8", [128, 128]) else [str(q)]
+            report.case(f"fp8 written, {method}", bad)
+        # and back: what was written is read as code * scale
+        run, got = merge(tmp, "back", ["linear", "linear"], "--dtype", "float32")
+        n = "model.layers.0.up.weight"
+        w, s = into_blocks(nm.merge([plain["a"], plain["b"]], None, "linear", "F32")[n])
+        t = unpack(w, nm.decode(s).reshape(s.shape), (128, 128))
+        want = nm.merge([{n: t}, {n: t}], None, "linear")
+        report.case("fp8 written, read again", run.problems() or unlike({n: got[n]}, want))
 
 
 def group_odd_scales(report):

@@ -76,7 +76,7 @@ LADLE_API int ladle_plan_quiet(const ladle_plan *plan);
  * nonzero return stops the merge (LADLE_EINTR, nothing is left behind). */
 struct ladle_progress {
     uint64_t tensors_done, tensors;
-    uint64_t bytes_done, bytes; /* of output */
+    uint64_t bytes_done, bytes; /* of output; looking at a tensor first counts for a share of it */
     double seconds;
 };
 typedef int (*ladle_progress_fn)(void *ctx, const struct ladle_progress *now);

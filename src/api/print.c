@@ -187,6 +187,19 @@ static void json_list(struct ldl_buf *b, const char *key, char *const *text, siz
     ldl_buf_puts(b, "]");
 }
 
+/* All settings as merge_config.json will have them: every parameter's value after all rules. */
+static void json_settings(struct ldl_buf *b, const struct ldl_plan *p)
+{
+    const struct ldl_buf *config = &p->recipe.config;
+    ldl_buf_puts(b, "  \"settings\": ");
+    for (size_t i = 0; i + 1 < config->len; i++) { /* without its last newline */
+        ldl_buf_put(b, &config->text[i], 1);
+        if (config->text[i] == '\n')
+            ldl_buf_puts(b, "  ");
+    }
+    ldl_buf_puts(b, ",\n");
+}
+
 static void plan_json(struct ldl_buf *b, const ladle_plan *plan)
 {
     const struct ldl_plan *p = &plan->plan;
@@ -210,6 +223,7 @@ static void plan_json(struct ldl_buf *b, const ladle_plan *plan)
                    m->combiner->facts != 0, plan->budget.threads, plan->budget.tile_elems);
     ldl_buf_printf(b, "  \"peak_memory_bytes\": %llu,\n",
                    (unsigned long long)plan->budget.peak_bytes);
+    json_settings(b, p);
     json_models(b, p);
     json_jobs(b, p);
     json_list(b, "side_files", p->side.name, p->side.n);
@@ -261,6 +275,19 @@ static void show_json(struct ldl_buf *b, const struct ldl_model *m, int diffable
     ldl_buf_puts(b, "\n  ]\n}\n");
 }
 
+/* A name from a file may hold a newline, or an escape for the terminal: it stays a part of its
+ * line. JSON has escapes of its own. */
+static void put_name(struct ldl_buf *b, const char *name, size_t width)
+{
+    size_t n = 0;
+    for (; name[n]; n++) {
+        unsigned char c = (unsigned char)name[n];
+        ldl_buf_put(b, c < 0x20 || c == 0x7f ? "?" : &name[n], 1);
+    }
+    for (; n < width; n++)
+        ldl_buf_puts(b, " ");
+}
+
 static void show_text(struct ldl_buf *b, const struct ldl_model *m, int diffable)
 {
     char shape[200], size[32];
@@ -274,18 +301,18 @@ static void show_text(struct ldl_buf *b, const struct ldl_model *m, int diffable
     for (size_t i = 0; i < m->nviews; i++) {
         const struct ldl_view *v = diffable ? m->by_name[i] : &m->view[i];
         ldl_shape_text(shape, v->dim, v->ndim);
+        put_name(b, v->name, diffable ? 0 : width);
         if (diffable)
-            ldl_buf_printf(b, "%s %s %s\n", v->name, ldl_dtype_tag(type_of(v)), shape);
+            ldl_buf_printf(b, " %s %s\n", ldl_dtype_tag(type_of(v)), shape);
         else
-            ldl_buf_printf(b, "%-*s  %-7s  %-20s  %8s  %s%s%s\n", (int)width, v->name,
-                           ldl_dtype_tag(type_of(v)), shape, ldl_human(size, v->stored->bytes),
-                           ldl_path_base(v->file->path), v->made_of ? ", " : "",
-                           v->made_of ? v->ops->name : "");
+            ldl_buf_printf(b, "  %-7s  %-20s  %8s  %s%s%s\n", ldl_dtype_tag(type_of(v)), shape,
+                           ldl_human(size, v->stored->bytes), ldl_path_base(v->file->path),
+                           v->made_of ? ", " : "", v->made_of ? v->ops->name : "");
     }
     if (diffable)
         return;
-    ldl_buf_printf(b, "%zu tensors, %llu elements, %s, ", m->nviews, (unsigned long long)elems,
-                   ldl_human(size, m->bytes));
+    ldl_buf_printf(b, "%zu tensor%s, %llu element%s, %s, ", m->nviews, m->nviews == 1 ? "" : "s",
+                   (unsigned long long)elems, elems == 1 ? "" : "s", ldl_human(size, m->bytes));
     put_types(b, m);
     ldl_buf_printf(b, ", %zu file%s\n", m->nfiles, m->nfiles == 1 ? "" : "s");
 }

@@ -132,6 +132,21 @@ static int put_small_files(struct run *r, struct ldl_err *err)
     return rc;
 }
 
+/* A file that somebody removed meanwhile (a cleaner of left-overs, a wrong rm) takes writes as if
+ * nothing had been, and would be missing in a complete OUT. */
+static int check_shards(const struct run *r, struct ldl_err *err)
+{
+    struct stat st;
+    for (size_t s = 0; s < r->p->nshards; s++) {
+        if (fstat(r->fd[s], &st))
+            return ldl_fail_errno(err, LDL_EIO, errno, "%s", r->path[s]);
+        if (st.st_nlink == 0)
+            return ldl_fail(err, LDL_EIO, "%s: was removed while the merge ran; start it again",
+                            r->path[s]);
+    }
+    return 0;
+}
+
 /* Making the data durable is ldl_output_commit()'s part: it flushes the whole folder. */
 static int close_shards(struct run *r, struct ldl_err *err)
 {
@@ -267,6 +282,8 @@ static int merge_into(struct run *r, int (*tick)(void *, const struct ldl_progre
         rc = merge_tensors(r, tick, ctx, out, err);
     if (rc == 0)
         rc = put_small_files(r, err);
+    if (rc == 0)
+        rc = check_shards(r, err);
     if (rc == 0)
         rc = close_shards(r, err);
     if (rc == 0)

@@ -154,6 +154,7 @@ static int claim_open(struct ldl_sched *s, struct ldl_claim *c)
     slot->state_bytes = state;
     slot->acc_bytes = acc;
     slot->held_bytes = state + acc;
+    slot->told_bytes = 0;
     s->facts_bytes += slot->held_bytes;
     s->in_flight++;
     *c = (struct ldl_claim){ .slot = slot, .what = LDL_CLAIM_OPEN };
@@ -257,8 +258,31 @@ static void fail(struct ldl_sched *s, size_t job, int rc, const struct ldl_err *
     s->err.code = rc;
 }
 
+static void tell(struct ldl_sched *s, struct ldl_slot *slot, uint64_t bytes)
+{
+    slot->told_bytes += bytes;
+    s->progress.bytes_done += bytes;
+}
+
+/* Progress counts bytes of output, and a pass that writes none counts for its share of them: else
+ * the rate and the time left would mean nothing while a big tensor is scanned. How many passes a
+ * tensor takes shows only at its end: scans beyond the usual number count for nothing, and what
+ * was not told by then is told when it closes. */
+static void tell_tile(struct ldl_sched *s, const struct ldl_claim *c, uint64_t written)
+{
+    struct ldl_slot *slot = c->slot;
+    const struct ldl_job *j = &s->plan->job[slot->job];
+    uint64_t passes = slot->copy ? 1 : ldl_merge_usual_passes(&s->plan->merge);
+    int writes = slot->copy || slot->map;
+    uint64_t most = writes ? j->bytes : j->bytes / passes * (passes - 1);
+    uint64_t bytes = writes ? written : c->count * (j->bytes / slot->blocks);
+    if (slot->told_bytes < most)
+        tell(s, slot, LDL_MIN(bytes / passes, most - slot->told_bytes));
+}
+
 static void close_slot(struct ldl_sched *s, struct ldl_slot *slot)
 {
+    tell(s, slot, s->plan->job[slot->job].bytes - slot->told_bytes);
     s->facts_bytes -= slot->held_bytes;
     slot->used = 0;
     s->in_flight--;
@@ -310,7 +334,7 @@ void ldl_sched_done(struct ldl_sched *s, const struct ldl_claim *c, int rc, uint
 {
     struct ldl_slot *slot = c->slot;
     pthread_mutex_lock(&s->lock);
-    s->progress.bytes_done += written;
+    tell_tile(s, c, written);
     if (rc)
         fail(s, slot->job, rc, err);
     slot->outstanding--;

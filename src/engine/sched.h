@@ -29,6 +29,7 @@ struct ldl_slot {
     struct ldl_work_acc *acc; /* one for each thread */
     unsigned char *joined;    /* the thread has an accumulator here (or will make it) */
     uint64_t state_bytes, acc_bytes, held_bytes;
+    uint64_t told_bytes; /* of this tensor, in progress.bytes_done */
 };
 
 /* A tile: `count` blocks from `block` on, every `stride`-th. */

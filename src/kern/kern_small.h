@@ -6,8 +6,9 @@
  *     Q4_0   d q[16]       f16 scale, then 32 nibbles: d * (nibble - 8); the low nibbles of the 16
  *                          bytes are elements 0 to 15, the high ones 16 to 31
  *
- * Rounding to one byte is that of torch's casts: to nearest even, and what rounds past the last
- * number becomes NaN (E4M3) or infinity (E5M2). Every NaN is written as 0x7f.
+ * Rounding to one byte is to nearest even, and what rounds past the last number becomes NaN (E4M3) or
+ * infinity (E5M2), as in torch's casts before they began to saturate E4M3 (2.15 writes 448 for an
+ * infinity): a number that could not be kept must show. Every NaN is written as 0x7f.
  *
  * Encoding Q8_0: d = max|x| / 127, q = x * (1/d) rounded half away from zero, d rounded to f16 after
  * that. What has no meaning there is made visible and not undefined: a NaN or an infinity makes
@@ -115,10 +116,11 @@ static void encode_q8_0(void *restrict dst, const float *restrict src, size_t n)
         uint32_t usable = 0u - (uint32_t)(max < LDL_MAG_INF && bits_of(by) < LDL_MAG_INF);
         by = float_of(bits_of(by) & usable);
         for (int i = 0; i < BLOCK; i++) {
-            float v = float_of(bits_of(src[i]) & usable) * by, a = v < 0.0f ? -v : v;
-            int whole = (int)a; /* at most 127: |x| * by is 127 and some 2^-22 */
-            whole += a - (float)whole >= 0.5f;
-            q[i] = (unsigned char)(v < 0.0f ? -whole : whole);
+            uint32_t v = bits_of(float_of(bits_of(src[i]) & usable) * by);
+            float mag = float_of(v & 0x7fffffffu); /* at most 127 and some 2^-22 */
+            int32_t whole = (int32_t)mag, minus = -(int32_t)(v >> 31);
+            whole += (int32_t)(mag - (float)whole >= 0.5f);
+            q[i] = (unsigned char)((whole ^ minus) - minus);
         }
         float scale = max < LDL_MAG_INF ? d : float_of(0x7fc00000u);
         encode_f16(p, &scale, 1);
@@ -133,7 +135,7 @@ static uint32_t mag_max(const float *x, size_t n)
     uint32_t max = 0;
     for (size_t i = 0; i < n; i++) {
         uint32_t a = bits_of(x[i]) & 0x7fffffffu;
-        a = a < LDL_MAG_INF ? a : 0u;
+        a &= 0u - (uint32_t)(a < LDL_MAG_INF);
         max = a > max ? a : max;
     }
     return max;

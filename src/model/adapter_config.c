@@ -68,6 +68,15 @@ static const struct key paddle_keys[] = {
 };
 #undef AT
 
+/* A finite number. Python's JSON may hold NaN, which would make every element of the model one. */
+static int read_number(struct ldl_json *j, double *out, struct ldl_err *err)
+{
+    int status = ldl_json_double(j, out, err);
+    if (status == 0 && !isfinite(*out))
+        status = ldl_json_fail(j, err, "the number is not finite");
+    return status;
+}
+
 /* ---- patterns ---- */
 
 static int is_plain(const char *key)
@@ -130,7 +139,7 @@ static int add_pattern(struct ldl_patterns *p, struct ldl_json *j, const char *k
         status = ldl_oom(err);
     else if (!known || regcomp(&one->regex, text.text, REG_EXTENDED | REG_NOSUB))
         status = ldl_json_fail(j, err,
-                               "the pattern '%.200s' is a regular expression of a kind that is not "
+                               "the pattern '%.100s' is a regular expression of a kind that is not "
                                "read; write the modules' names instead",
                                key);
     else
@@ -147,7 +156,7 @@ static int read_patterns(struct ldl_patterns *p, struct ldl_json *j, struct ldl_
     if (status)
         return status;
     while ((status = ldl_json_member(j, &key, err)) > 0)
-        if ((status = ldl_json_double(j, &value, err)) ||
+        if ((status = read_number(j, &value, err)) ||
             (status = add_pattern(p, j, key.text, value, err)))
             goto out;
     status = -status;
@@ -264,7 +273,10 @@ static int read_value(struct ldl_adapter_config *c, const struct key *k, struct 
         if ((status = ldl_json_u64(j, to, err)) == 0 && *(uint64_t *)to == 0)
             status = ldl_json_fail(j, err, "%s is 0", k->name);
         return status;
-    case NUMBER: return ldl_json_double(j, to, err);
+    case NUMBER:
+        if ((status = read_number(j, to, err)))
+            ldl_context(err, "%s", k->name);
+        return status;
     case FLAG: return ldl_json_bool(j, to, err);
     case PATTERNS: return read_patterns(to, j, err);
     case TYPE: return read_type(j, err);

@@ -88,8 +88,8 @@ def torch_legacy(top, storages):
     return out
 
 
-def pdparams(protocol):
-    """numpy's pickle of two arrays, without numpy."""
+def pickled_arrays(arrays, protocol, more=()):
+    """numpy's pickle of {name: (code, shape, raw[, fortran])}, without numpy."""
     recon = named("numpy.core.multiarray", "_reconstruct")
     ndarray, dtype = named("numpy", "ndarray"), named("numpy", "dtype")
 
@@ -106,9 +106,13 @@ def pdparams(protocol):
 
         def __reduce__(self):
             return recon, (ndarray, (0,), b"b"), self.state
-    d = {"w": Array("f4", (2, 3), struct.pack("<6f", 1, -2, 3, 4, 5, 6)), "h": Array("u2", (2,), b"\x80\x3f\x00\x40"),
-         "f": Array("f4", (2, 2), struct.pack("<4f", 1, 2, 3, 4), True), "StructuredToParameterName@@": {"w": "w_0"}}
-    return pickle.dumps(d, protocol)
+    return pickle.dumps({**{k: Array(*v) for k, v in arrays.items()}, **dict(more)}, protocol)
+
+
+def pdparams(protocol):
+    return pickled_arrays({"w": ("f4", (2, 3), struct.pack("<6f", 1, -2, 3, 4, 5, 6)), "h": ("u2", (2,), b"\x80\x3f\x00\x40"),
+                           "f": ("f4", (2, 2), struct.pack("<4f", 1, 2, 3, 4), True)}, protocol,
+                          {"StructuredToParameterName@@": {"w": "w_0"}})
 
 
 def gguf():

@@ -99,7 +99,8 @@ def indexes():
     yield "a link in a circle", {INDEX: index({"w": "x.safetensors"}), "m/x.safetensors": Link("x.safetensors")}, ["x.safetensors"]
     yield "a link to a device", {INDEX: index({"w": "x.safetensors"}), "m/x.safetensors": Link("/dev/zero")}, ["x.safetensors"]
     yield "a tensor that is not there", {INDEX: index({"v": "x.safetensors"}), "m/x.safetensors": SHARD}, ["v"]
-    yield "a tensor that is not listed", {INDEX: index({}), "m/x.safetensors": SHARD}, ["m"]
+    two = st({"w": entry(), "v": entry(at=(16, 32))}, bytes(32))
+    yield "a tensor that is not listed", {INDEX: index({"w": "x.safetensors"}), "m/x.safetensors": two}, ["'v'"]
     yield "no object", {INDEX: b"[1]"}, [INDEX]
     yield "a list for a map", {INDEX: b'{"weight_map": []}'}, [INDEX]
     yield "a number for a file", {INDEX: b'{"weight_map": {"w": 3}}'}, ["w"]
@@ -135,7 +136,7 @@ def adapters():
     yield "shapes that do not fit", adapter(ok, {"base_model.model.l.lora_A.weight": (2, 3), "base_model.model.l.lora_B.weight": (4, 2)}), ["l"]
     yield "a module that is not there", adapter(ok, {"base_model.model.x.lora_A.weight": (2, 2), "base_model.model.x.lora_B.weight": (4, 2)}), ["x"]
     yield "a regex that explodes", adapter({**ok, "rank_pattern": {"(((a+)+)+)+$" * 20: 3}}), None
-    yield "a regex of 100 kB", adapter({**ok, "rank_pattern": {"(" * 100000: 3}}), ["rank_pattern"]
+    yield "a regex of 100 kB", adapter({**ok, "rank_pattern": {"(" * 100000: 3}}), ["the pattern"]
     yield "a tensor of no kind", adapter(ok, {"base_model.model.l.lora_A.weight": (2, 2), "base_model.model.l.lora_B.weight": (4, 2),
                                              "base_model.model.strange": (2, 2)}), ["strange"]
 
