@@ -39,7 +39,7 @@ int main(int argc, char **argv)
     ldl_names_free(&names);
     ldl_buf_free(&text);
     char folder[64];
-    snprintf(folder, sizeof folder, "/tmp/ladle-fuzz-%ld", (long)getpid());
+    fuzz_folder(folder, sizeof folder);
     FUZZ_CHECK(ldl_list_dir(folder, &names, &err) == 0);
     for (size_t i = 0; i < names.n; i++) {
         char *path = ldl_path_join(folder, names.name[i]);
