@@ -7,6 +7,7 @@
 #include <ladle/ladle.h>
 
 int cmd_merge(int argc, const char *const *argv);
+int cmd_convert(int argc, const char *const *argv);
 int cmd_plan(int argc, const char *const *argv);
 int cmd_show(int argc, const char *const *argv);
 int cmd_methods(int argc, const char *const *argv);
@@ -45,6 +46,8 @@ const char *cli_nearest(const char *word, const char *const *list);
 /* "1.5 GB"; writes into out and returns it. */
 const char *cli_human(char out[32], double bytes);
 
+/* Runs the plan with progress, notes and summary; returns the status. */
+int cli_run(ladle_plan *plan);
 /* Prints the notes from *printed on, unless quiet, and counts them there. */
 void cli_notes(const ladle_plan *plan, size_t *printed);
 

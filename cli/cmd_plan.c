@@ -31,7 +31,7 @@ int cmd_plan(int argc, const char *const *argv)
     int n = 0, flags = 0;
     if (cli_has_word(argc, argv, "--help") || cli_has_word(argc, argv, "-h")) {
         fputs(help, stdout);
-        ladle_merge_help(cli_print, NULL);
+        ladle_help(0, cli_print, NULL);
         return 0;
     }
     if (cli_has_word(argc, argv, "--version"))

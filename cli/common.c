@@ -1,7 +1,9 @@
 /* common.c -- errors, output, options: what the verbs share. See cli.h.
  *
  * stdout is for results and stderr for people. stdio remembers a failed write in its error flag
- * and cli_end() looks at it once, so that a full disk or a closed pipe is never a success. */
+ * and cli_end() looks at it once, so that a full disk or a closed pipe is never a success. A reader
+ * that has seen enough (`ladle show A | head`) is no error to tell of, though: only the exit code
+ * shows it. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli.h"
 
@@ -45,8 +47,9 @@ int cli_end(int status)
         write_errno = errno;
     if (!failed && !write_errno)
         return status;
-    fprintf(stderr, "ladle: cannot write to standard output: %s\n",
-            strerror(write_errno ? write_errno : EIO));
+    if (write_errno != EPIPE)
+        fprintf(stderr, "ladle: cannot write to standard output: %s\n",
+                strerror(write_errno ? write_errno : EIO));
     return status ? status : LADLE_EIO;
 }
 
@@ -64,12 +67,21 @@ int cli_version(void)
     return 0;
 }
 
+/* Notes hold names from files; as in errors, they stay one harmless line. */
+static void print_note(const char *note)
+{
+    fputs("note: ", stderr);
+    for (; *note; note++)
+        putc((unsigned char)*note < 0x20 || *note == 0x7f ? '?' : *note, stderr);
+    putc('\n', stderr);
+}
+
 void cli_notes(const ladle_plan *plan, size_t *printed)
 {
     const char *note;
     for (; (note = ladle_plan_note(plan, *printed)); ++*printed)
         if (!ladle_plan_quiet(plan))
-            fprintf(stderr, "note: %s\n", note);
+            print_note(note);
 }
 
 const char *cli_human(char out[32], double bytes)

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -31,6 +32,7 @@ static int cmd_version(int argc, const char *const *argv)
 
 static const struct verb verbs[] = {
     { "merge", "merge models into a new one", cmd_merge },
+    { "convert", "write a model in another container or type", cmd_convert },
     { "plan", "print what a merge would do, and write nothing", cmd_plan },
     { "show", "print the tensors of a checkpoint", cmd_show },
     { "methods", "list the merge methods, or one's parameters", cmd_methods },
@@ -101,6 +103,16 @@ static int open_standard_files(void)
     return 0;
 }
 
+/* Left alone, glibc raises the size from which a block is a mapping of its own as such blocks are
+ * freed; then those that a thread frees stay in that thread's heap, and with many threads the
+ * process gets twice as large as the plan said. A size that is set stays. */
+static void keep_memory_promise(void)
+{
+#ifdef M_MMAP_THRESHOLD
+    mallopt(M_MMAP_THRESHOLD, 128 * 1024);
+#endif
+}
+
 static int dispatch(int argc, const char *const *argv)
 {
     if (argc < 1) {
@@ -121,7 +133,9 @@ int main(int argc, char **argv)
         fprintf(stderr, "ladle: /dev/null: %s\n", strerror(errno));
         return LADLE_EIO;
     }
-    signal(SIGPIPE, SIG_IGN); /* a closed pipe is a failed write, which cli_end() reports */
+    signal(SIGPIPE, SIG_IGN); /* a closed pipe is a failed write: see cli_end() */
+    signal(SIGXFSZ, SIG_IGN); /* ulimit -f: likewise a failed write, after which we clean up */
+    keep_memory_promise();
     int words = argc > 1 ? argc - 1 : 0;
     return cli_end(dispatch(words, (const char *const *)argv + (argc > 0)));
 }

@@ -53,10 +53,18 @@ def make_inputs(tmp):
         lt.write_model(path, small(i), shards=1 + i)
         with open(os.path.join(path, "tokenizer.json"), "w") as f:
             f.write("{}")
+    os.makedirs(os.path.join(tmp, "ad"))
+    lt.write_safetensors(os.path.join(tmp, "ad", "adapter_model.safetensors"), {
+        f"base_model.model.a.lora_{half}": lt.Tensor("F32", shape, lt.encode("F32", [0.5 + i for i in range(n)]))
+        for half, shape, n in (("A.weight", (3, 100), 300), ("B.weight", (50, 3), 150), ("magnitude_vector", (50,), 50))})
+    with open(os.path.join(tmp, "ad", "adapter_config.json"), "w") as f:
+        f.write('{"peft_type": "LORA", "r": 1, "rank_pattern": {"a|b": 3}, "use_dora": true}')
 
 
 def words(out, method):
-    return ["merge", "--merge_method", method, "--model_path_list", "m1", "m2", "--base_model_path", "base", "--quiet",
+    """lora: the first model is made of m1 and an adapter."""
+    first, method = ("m1+ad", "linear") if method == "lora" else ("m1", method)
+    return ["merge", "--merge_method", method, "--model_path_list", first, "m2", "--base_model_path", "base", "--quiet",
             "--output_path", out, "--n_process", "2", "--threads", "3"]
 
 
@@ -119,6 +127,8 @@ def faults(report):
         for kind in KINDS:
             walk(report, tmp, "ties", kind, False)
             walk(report, tmp, "della", kind, True)
+        for kind in ("alloc", "open", "read"):
+            walk(report, tmp, "lora", kind, False)
 
 
 # ---- interrupted runs ----

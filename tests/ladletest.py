@@ -16,7 +16,7 @@ BIN = os.path.abspath(os.environ.get("LADLE_BIN") or os.path.join(ROOT, "build",
 SHARED = os.path.abspath(os.environ.get("LADLE_SHARED") or os.path.join(ROOT, "..", "shared"))
 
 SIZE = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "U16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1,
-        "U64": 8, "U32": 4, "U8": 1, "BOOL": 1}
+        "U64": 8, "U32": 4, "U8": 1, "BOOL": 1, "F8_E4M3": 1, "F8_E5M2": 1}
 CODE = {"F64": "d", "F32": "f", "I64": "q", "I32": "i", "I16": "h", "I8": "b", "U64": "Q", "U32": "I",
         "U16": "H", "U8": "B", "BOOL": "B"}
 

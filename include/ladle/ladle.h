@@ -53,12 +53,13 @@ typedef struct ladle_plan ladle_plan;
 enum {
     LADLE_NEED_OUTPUT = 1, /* output_path must be given */
     LADLE_JSON = 2,        /* print as JSON */
-    LADLE_DIFFABLE =
-        4 /* print without what differs between equal checkpoints (paths, sizes of files) */
+    LADLE_DIFFABLE = 4,    /* print without what differs between equal checkpoints (paths, files) */
+    LADLE_CONVERT = 8      /* the words are those after `ladle convert` */
 };
 
-/* Reads the settings (the words after `ladle merge`), opens the models' headers and checks
- * everything that can be checked without reading weights or writing. flags: LADLE_NEED_OUTPUT.
+/* Reads the settings (the words after `ladle merge` or `ladle convert`), opens the models' headers
+ * and checks everything that can be checked without reading weights or writing. flags:
+ * LADLE_NEED_OUTPUT, LADLE_CONVERT.
  * *plan is the caller's, NULL on failure; release with ladle_plan_free (NULL is fine). */
 LADLE_API int ladle_plan_new(ladle_plan **plan, int argc, const char *const *argv, int flags,
                              struct ladle_error *error);
@@ -75,7 +76,7 @@ LADLE_API int ladle_plan_quiet(const ladle_plan *plan);
  * nonzero return stops the merge (LADLE_EINTR, nothing is left behind). */
 struct ladle_progress {
     uint64_t tensors_done, tensors;
-    uint64_t bytes_done, bytes; /* of output */
+    uint64_t bytes_done, bytes; /* of output; looking at a tensor first counts for a share of it */
     double seconds;
 };
 typedef int (*ladle_progress_fn)(void *ctx, const struct ladle_progress *now);
@@ -102,8 +103,8 @@ LADLE_API int ladle_methods(const char *name, int flags, ladle_sink sink, void *
                             struct ladle_error *error);
 /* The machine and the build: SIMD level, threads, devices, limits. flags: LADLE_JSON. */
 LADLE_API int ladle_doctor(int flags, ladle_sink sink, void *ctx, struct ladle_error *error);
-/* Help on the settings of `merge` and `plan`. */
-LADLE_API void ladle_merge_help(ladle_sink sink, void *ctx);
+/* Help on the settings of `merge` and `plan`, or, with LADLE_CONVERT, of `convert`. */
+LADLE_API void ladle_help(int flags, ladle_sink sink, void *ctx);
 LADLE_API const char *ladle_version(void);
 
 #ifdef __cplusplus

@@ -179,6 +179,8 @@ int ladle_doctor(int flags, ladle_sink sink, void *ctx, struct ladle_error *erro
     struct report r = { .json = flags & LADLE_JSON };
     ldl_buf_printf(&r.value, "%s, built with %s", LADLE_VERSION, compiler());
     fact(&r, "version");
+    ldl_buf_puts(&r.value, LDL_BUILD);
+    fact(&r, "build");
     put_levels(&r.value);
     fact(&r, "simd");
     ldl_buf_printf(&r.value, "%d (affinity mask and cgroup quota)", ldl_cores());

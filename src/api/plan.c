@@ -26,7 +26,8 @@ int ladle_plan_new(ladle_plan **out, int argc, const char *const *argv, int flag
     ladle_plan *p = ldl_calloc(1, sizeof *p);
     if (!p)
         return give(error, &err, ldl_oom(&err));
-    int rc = ldl_recipe_parse(&recipe, argc, argv, flags & LADLE_NEED_OUTPUT, &err);
+    int rc = ldl_recipe_parse(&recipe, flags & LADLE_CONVERT ? "convert" : NULL, argc, argv,
+                              flags & LADLE_NEED_OUTPUT, &err);
     if (rc == 0)
         rc = ldl_device_find(recipe.device, &device, &err);
     if (rc == 0)
@@ -103,7 +104,7 @@ static int note_odd(ladle_plan *p, const struct ldl_run_result *r, struct ldl_er
                  "the models hold %llu NaN and %llu infinite values, the first in tensor %s of %s; "
                  "the output holds %llu and %llu",
                  (unsigned long long)r->nans_in, (unsigned long long)r->infs_in,
-                 ldl_job_name(&p->plan.job[r->odd_job]), p->plan.model[r->odd_model].asked,
+                 p->plan.job[r->odd_job].name, p->plan.model[r->odd_model].asked,
                  (unsigned long long)r->nans_out, (unsigned long long)r->infs_out);
     else
         snprintf(text, sizeof text,
@@ -153,11 +154,15 @@ int ldl_api_send(struct ldl_buf *b, ladle_sink sink, void *ctx, struct ladle_err
     return give(error, err, rc);
 }
 
-void ladle_merge_help(ladle_sink sink, void *ctx)
+void ladle_help(int flags, ladle_sink sink, void *ctx)
 {
     struct ldl_buf b = { 0 };
-    for (size_t i = 0; ldl_languages[i]; i++)
-        ldl_languages[i]->help(&b);
+    const char *verb = flags & LADLE_CONVERT ? "convert" : NULL;
+    for (size_t i = 0; ldl_languages[i]; i++) {
+        const char *own = ldl_languages[i]->verb;
+        if (verb ? own && strcmp(own, verb) == 0 : !own)
+            ldl_languages[i]->help(&b);
+    }
     if (!b.failed)
         sink(ctx, b.text ? b.text : "", b.len);
     ldl_buf_free(&b);

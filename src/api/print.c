@@ -14,12 +14,18 @@ static void json_pair(struct ldl_buf *b, const char *key, const char *text)
         ldl_buf_puts(b, "null");
 }
 
-static void json_shape(struct ldl_buf *b, const struct ldl_view *v)
+static void json_shape(struct ldl_buf *b, int ndim, const uint64_t *dim)
 {
     ldl_buf_puts(b, "\"shape\": [");
-    for (int d = 0; d < v->ndim; d++)
-        ldl_buf_printf(b, "%s%llu", d ? ", " : "", (unsigned long long)v->dim[d]);
+    for (int d = 0; d < ndim; d++)
+        ldl_buf_printf(b, "%s%llu", d ? ", " : "", (unsigned long long)dim[d]);
     ldl_buf_puts(b, "]");
+}
+
+/* How it is stored; of a tensor that is computed, the type that it has then. */
+static enum ldl_dtype type_of(const struct ldl_view *v)
+{
+    return v->made_of ? v->dtype : v->stored->dtype;
 }
 
 /* "bfloat16" when all tensors agree, else "bfloat16 and 2 other types" */
@@ -28,7 +34,7 @@ static void put_types(struct ldl_buf *b, const struct ldl_model *m)
     size_t count[LDL_DTYPES] = { 0 }, kinds = 0;
     int most = 0;
     for (size_t i = 0; i < m->nviews; i++)
-        kinds += count[m->view[i].dtype]++ == 0;
+        kinds += count[type_of(&m->view[i])]++ == 0;
     for (int t = 1; t < LDL_DTYPES; t++)
         if (count[t] > count[most])
             most = t;
@@ -62,7 +68,7 @@ static size_t count_copies(const struct ldl_plan *p)
 {
     size_t copies = 0;
     for (size_t t = 0; t < p->njobs; t++)
-        copies += p->job[t].copy != 0;
+        copies += p->job[t].kind == LDL_JOB_COPY;
     return copies;
 }
 
@@ -107,7 +113,10 @@ static void put_output(struct ldl_buf *b, const struct ldl_plan *p)
                    p->njobs - copies, copies, ldl_human(size, p->bytes_out));
     for (size_t s = 0; s < p->nshards; s++)
         ldl_buf_printf(b, "  %s, %s\n", p->shard[s].name, ldl_human(size, p->shard[s].bytes));
-    ldl_buf_printf(b, "  %s\n  merge_config.json\n", p->index_name);
+    if (p->has_index)
+        ldl_buf_printf(b, "  %s\n", p->index_name);
+    if (p->recipe.config.len)
+        ldl_buf_puts(b, "  merge_config.json\n");
     for (size_t i = 0; i < p->side.n; i++)
         ldl_buf_printf(
             b, "  %s (from %s%s)\n", p->side.name[i], p->side_dir,
@@ -146,16 +155,18 @@ static void json_models(struct ldl_buf *b, const struct ldl_plan *p)
     ldl_buf_puts(b, "\n  ],\n");
 }
 
+static const char *const actions[] = { "merge", "copy", "scales" };
+
 static void json_jobs(struct ldl_buf *b, const struct ldl_plan *p)
 {
     ldl_buf_puts(b, "  \"tensors\": [");
     for (size_t t = 0; t < p->njobs; t++) {
         const struct ldl_job *j = &p->job[t];
         ldl_buf_printf(b, "%s\n    {", t ? "," : "");
-        json_pair(b, "name", ldl_job_name(j));
-        ldl_buf_printf(b, ", \"action\": \"%s\", \"dtype\": \"%s\", ", j->copy ? "copy" : "merge",
+        json_pair(b, "name", j->name);
+        ldl_buf_printf(b, ", \"action\": \"%s\", \"dtype\": \"%s\", ", actions[j->kind],
                        ldl_dtype_tag(j->dtype));
-        json_shape(b, j->in[0]);
+        json_shape(b, j->ndim, j->dim);
         ldl_buf_puts(b, ", ");
         json_pair(b, "file", p->shard[j->shard].name);
         ldl_buf_printf(b, ", \"offset\": %llu, \"bytes\": %llu}", (unsigned long long)j->offset,
@@ -174,6 +185,19 @@ static void json_list(struct ldl_buf *b, const char *key, char *const *text, siz
         ldl_buf_json(b, text[i]);
     }
     ldl_buf_puts(b, "]");
+}
+
+/* All settings as merge_config.json will have them: every parameter's value after all rules. */
+static void json_settings(struct ldl_buf *b, const struct ldl_plan *p)
+{
+    const struct ldl_buf *config = &p->recipe.config;
+    ldl_buf_puts(b, "  \"settings\": ");
+    for (size_t i = 0; i + 1 < config->len; i++) { /* without its last newline */
+        ldl_buf_put(b, &config->text[i], 1);
+        if (config->text[i] == '\n')
+            ldl_buf_puts(b, "  ");
+    }
+    ldl_buf_puts(b, ",\n");
 }
 
 static void plan_json(struct ldl_buf *b, const ladle_plan *plan)
@@ -199,6 +223,7 @@ static void plan_json(struct ldl_buf *b, const ladle_plan *plan)
                    m->combiner->facts != 0, plan->budget.threads, plan->budget.tile_elems);
     ldl_buf_printf(b, "  \"peak_memory_bytes\": %llu,\n",
                    (unsigned long long)plan->budget.peak_bytes);
+    json_settings(b, p);
     json_models(b, p);
     json_jobs(b, p);
     json_list(b, "side_files", p->side.name, p->side.n);
@@ -234,8 +259,11 @@ static void show_json(struct ldl_buf *b, const struct ldl_model *m, int diffable
         const struct ldl_view *v = diffable ? m->by_name[i] : &m->view[i];
         ldl_buf_printf(b, "%s\n    {", i ? "," : "");
         json_pair(b, "name", v->name);
-        ldl_buf_printf(b, ", \"dtype\": \"%s\", ", ldl_dtype_tag(v->dtype));
-        json_shape(b, v);
+        ldl_buf_printf(b, ", \"dtype\": \"%s\", ", ldl_dtype_tag(type_of(v)));
+        if (v->made_of)
+            ldl_buf_printf(b, "\"made_by\": \"%s\", \"stored_dtype\": \"%s\", ", v->ops->name,
+                           ldl_dtype_tag(v->stored->dtype));
+        json_shape(b, v->ndim, v->dim);
         ldl_buf_printf(b, ", \"bytes\": %llu", (unsigned long long)(v->stored->bytes));
         if (!diffable) {
             ldl_buf_puts(b, ", ");
@@ -245,6 +273,19 @@ static void show_json(struct ldl_buf *b, const struct ldl_model *m, int diffable
         ldl_buf_puts(b, "}");
     }
     ldl_buf_puts(b, "\n  ]\n}\n");
+}
+
+/* A name from a file may hold a newline, or an escape for the terminal: it stays a part of its
+ * line. JSON has escapes of its own. */
+static void put_name(struct ldl_buf *b, const char *name, size_t width)
+{
+    size_t n = 0;
+    for (; name[n]; n++) {
+        unsigned char c = (unsigned char)name[n];
+        ldl_buf_put(b, c < 0x20 || c == 0x7f ? "?" : &name[n], 1);
+    }
+    for (; n < width; n++)
+        ldl_buf_puts(b, " ");
 }
 
 static void show_text(struct ldl_buf *b, const struct ldl_model *m, int diffable)
@@ -260,17 +301,18 @@ static void show_text(struct ldl_buf *b, const struct ldl_model *m, int diffable
     for (size_t i = 0; i < m->nviews; i++) {
         const struct ldl_view *v = diffable ? m->by_name[i] : &m->view[i];
         ldl_shape_text(shape, v->dim, v->ndim);
+        put_name(b, v->name, diffable ? 0 : width);
         if (diffable)
-            ldl_buf_printf(b, "%s %s %s\n", v->name, ldl_dtype_tag(v->dtype), shape);
+            ldl_buf_printf(b, " %s %s\n", ldl_dtype_tag(type_of(v)), shape);
         else
-            ldl_buf_printf(b, "%-*s  %-7s  %-20s  %8s  %s\n", (int)width, v->name,
-                           ldl_dtype_tag(v->dtype), shape, ldl_human(size, v->stored->bytes),
-                           ldl_path_base(v->file->path));
+            ldl_buf_printf(b, "  %-7s  %-20s  %8s  %s%s%s\n", ldl_dtype_tag(type_of(v)), shape,
+                           ldl_human(size, v->stored->bytes), ldl_path_base(v->file->path),
+                           v->made_of ? ", " : "", v->made_of ? v->ops->name : "");
     }
     if (diffable)
         return;
-    ldl_buf_printf(b, "%zu tensors, %llu elements, %s, ", m->nviews, (unsigned long long)elems,
-                   ldl_human(size, m->bytes));
+    ldl_buf_printf(b, "%zu tensor%s, %llu element%s, %s, ", m->nviews, m->nviews == 1 ? "" : "s",
+                   (unsigned long long)elems, elems == 1 ? "" : "s", ldl_human(size, m->bytes));
     put_types(b, m);
     ldl_buf_printf(b, ", %zu file%s\n", m->nfiles, m->nfiles == 1 ? "" : "s");
 }

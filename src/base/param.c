@@ -114,6 +114,22 @@ const char *ldl_param_range(const struct ldl_param *p, char out[120])
     return out;
 }
 
+static int fail_number(const struct ldl_param *p, const char *origin, const char *word,
+                       const char *range, struct ldl_err *err)
+{
+    double number;
+    const char *hint = p->type == LDL_T_DOUBLES && strchr(word, ',')
+                           ? "; put blanks, not commas, between the numbers"
+                           : "";
+    if (p->min > -1e17 || p->max < 1e17)
+        return ldl_fail(err, LDL_EUSAGE, "%s: '%s' is not a number in the range %s%s", origin, word,
+                        range, hint);
+    if (ldl_parse_double(word, &number) == 0 && isfinite(number))
+        return ldl_fail(err, LDL_EUSAGE, "%s: '%s' is too large; numbers go from %g to %g", origin,
+                        word, p->min, p->max);
+    return ldl_fail(err, LDL_EUSAGE, "%s: '%s' is not a finite number%s", origin, word, hint);
+}
+
 static int bad(struct ldl_err *err, const struct ldl_param *p, const char *word, const char *origin)
 {
     char range[120];
@@ -143,10 +159,7 @@ static int bad(struct ldl_err *err, const struct ldl_param *p, const char *word,
     if (p->type == LDL_T_BYTES)
         return ldl_fail(err, LDL_EUSAGE, "%s: '%s' is not a size; write bytes, as 512M or 2G",
                         origin, word);
-    if (p->min < -1e17 && p->max > 1e17)
-        return ldl_fail(err, LDL_EUSAGE, "%s: '%s' is not a finite number", origin, word);
-    return ldl_fail(err, LDL_EUSAGE, "%s: '%s' is not a number in the range %s", origin, word,
-                    range);
+    return fail_number(p, origin, word, range, err);
 }
 
 static int parse_number(const struct ldl_param *p, const char *word, double *out)

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TILE_ELEMS = 128 * 1024, TILE_MOST = 1 << 24 };
+enum { TILE_ELEMS = 128 * 1024, TILE_MOST = 1 << 24, AUX_BYTES = 64 * 1024 };
 #define FIXED_BYTES   ((uint64_t)6 << 20)
 #define DEFAULT_BYTES ((uint64_t)112 << 20)
 
@@ -52,9 +52,10 @@ static size_t widest(const struct ldl_plan *p)
 /* Readers of all inputs and one block of each as f32; the output tile; the output block. */
 static void size_worker(struct ldl_budget *b, const struct ldl_plan *p, size_t elem)
 {
-    size_t inputs = p->nmodels + (p->base != NULL);
+    size_t inputs = ldl_plan_inputs(p);
     b->window_bytes = b->tile_elems * elem;
     b->worker_bytes = (uint64_t)(inputs + 1) * b->window_bytes + LDL_RUNS_SCRATCH +
+                      (uint64_t)inputs * b->aux_bytes +
                       (uint64_t)(inputs + 1) * LDL_BLOCK * sizeof(float);
 }
 
@@ -62,20 +63,37 @@ static void size_worker(struct ldl_budget *b, const struct ldl_plan *p, size_t e
 static uint64_t plan_bytes(const struct ldl_plan *p)
 {
     uint64_t tensors = 0;
-    for (size_t i = 0; i < p->nmodels + (p->base != NULL); i++)
+    for (size_t i = 0; i < ldl_plan_inputs(p); i++)
         tensors += p->model[i].nviews;
     return tensors * (sizeof(struct ldl_view) + sizeof(struct ldl_stored) + 128) +
            p->njobs * (sizeof(struct ldl_job) + 256);
+}
+
+/* Facts of the most demanding tensor, with one thread at work on it. */
+static uint64_t least_facts(const struct ldl_plan *p)
+{
+    uint64_t most = 0;
+    for (size_t t = 0; t < p->njobs; t++)
+        most = LDL_MAX(most, ldl_job_state_bytes(p, &p->job[t]) + ldl_job_acc_bytes(p, &p->job[t]));
+    return most;
+}
+
+static size_t aux_bytes(const struct ldl_plan *p)
+{
+    for (size_t t = 0; t < p->njobs; t++)
+        for (size_t i = 0; p->job[t].kind == LDL_JOB_MERGE && i < ldl_plan_inputs(p); i++)
+            if (ldl_job_input(p, &p->job[t], i)->ops->wants_aux)
+                return AUX_BYTES;
+    return 0;
 }
 
 int ldl_budget_make(struct ldl_budget *b, const struct ldl_plan *p, struct ldl_err *err)
 {
     uint64_t asked = p->recipe.max_memory_bytes, held = FIXED_BYTES + plan_bytes(p);
     uint64_t total = asked ? asked : DEFAULT_BYTES + plan_bytes(p);
-    uint64_t least =
-        ldl_merge_state_bytes(&p->merge, p->biggest) + ldl_merge_acc_bytes(&p->merge, p->biggest);
+    uint64_t least = least_facts(p);
     size_t elem = widest(p);
-    *b = (struct ldl_budget){ .tile_elems = TILE_ELEMS };
+    *b = (struct ldl_budget){ .tile_elems = TILE_ELEMS, .aux_bytes = aux_bytes(p) };
     int rc = tile_from_env(&b->tile_elems, err);
     if (rc)
         return rc;
@@ -96,10 +114,10 @@ int ldl_budget_make(struct ldl_budget *b, const struct ldl_plan *p, struct ldl_e
     }
     uint64_t need = held + least + (uint64_t)b->threads * b->worker_bytes;
     if (asked && need > asked)
-        return ldl_fail(err, LDL_EUSAGE,
-                        "--max-memory: %llu MiB is too little; this merge needs at least %llu MiB",
-                        (unsigned long long)(asked >> 20),
-                        (unsigned long long)((need + (1 << 20) - 1) >> 20));
+        return ldl_fail(
+            err, LDL_EUSAGE,
+            "--max-memory: %llu bytes are too little; this merge needs at least %llu MiB",
+            (unsigned long long)asked, (unsigned long long)((need + (1 << 20) - 1) >> 20));
     b->facts_bytes = LDL_MAX(least, total > need ? total - need + least : least);
     /* more than every thread could use at once is never taken */
     b->facts_bytes = LDL_MIN(b->facts_bytes, 2 * (uint64_t)b->threads * least);

@@ -13,6 +13,7 @@
 #include "engine/budget.h"
 #include "plan/plan.h"
 
+/* bytes: of output; passes that only look at a tensor count for their share of its bytes. */
 struct ldl_progress {
     uint64_t jobs_done, jobs, bytes_done, bytes;
 };

@@ -49,12 +49,18 @@ static int with_spec(const struct ldl_plan *p,
                      int (*use)(void *ctx, const struct ldl_output_spec *, struct ldl_err *),
                      void *ctx, struct ldl_err *err)
 {
-    size_t n = p->nmodels + (p->base != NULL);
-    const char **dir = ldl_calloc(n, sizeof *dir);
+    size_t n = 0, most = 0;
+    for (size_t i = 0; i < ldl_plan_inputs(p); i++)
+        most += 1 + p->model[i].also_dir.n;
+    const char **dir = ldl_calloc(most, sizeof *dir);
     if (!dir)
         return ldl_oom(err);
-    for (size_t i = 0; i < n; i++)
-        dir[i] = p->model[i].dir;
+    for (size_t i = 0; i < ldl_plan_inputs(p); i++) {
+        const struct ldl_model *m = &p->model[i];
+        dir[n++] = m->lone ? m->file[0].path : m->dir;
+        for (size_t d = 0; d < m->also_dir.n; d++)
+            dir[n++] = m->also_dir.name[d];
+    }
     struct ldl_output_spec spec = { .path = p->recipe.output,
                                     .overwrite = p->recipe.overwrite,
                                     .durable = p->recipe.durable,
@@ -118,12 +124,27 @@ static int put_small_files(struct run *r, struct ldl_err *err)
         else
             rc = ldl_output_copy(&r->output, p->side_dir, name, err);
     }
-    if (rc == 0)
+    if (rc == 0 && p->recipe.config.len)
         rc = ldl_output_put(&r->output, "merge_config.json", p->recipe.config.text,
                             p->recipe.config.len, err);
-    if (rc == 0)
+    if (rc == 0 && p->has_index)
         rc = ldl_output_put(&r->output, p->index_name, p->index.text, p->index.len, err);
     return rc;
+}
+
+/* A file that somebody removed meanwhile (a cleaner of left-overs, a wrong rm) takes writes as if
+ * nothing had been, and would be missing in a complete OUT. */
+static int check_shards(const struct run *r, struct ldl_err *err)
+{
+    struct stat st;
+    for (size_t s = 0; s < r->p->nshards; s++) {
+        if (fstat(r->fd[s], &st))
+            return ldl_fail_errno(err, LDL_EIO, errno, "%s", r->path[s]);
+        if (st.st_nlink == 0)
+            return ldl_fail(err, LDL_EIO, "%s: was removed while the merge ran; start it again",
+                            r->path[s]);
+    }
+    return 0;
 }
 
 /* Making the data durable is ldl_output_commit()'s part: it flushes the whole folder. */
@@ -261,6 +282,8 @@ static int merge_into(struct run *r, int (*tick)(void *, const struct ldl_progre
         rc = merge_tensors(r, tick, ctx, out, err);
     if (rc == 0)
         rc = put_small_files(r, err);
+    if (rc == 0)
+        rc = check_shards(r, err);
     if (rc == 0)
         rc = close_shards(r, err);
     if (rc == 0)

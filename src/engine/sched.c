@@ -1,10 +1,9 @@
 /* sched.c -- see sched.h. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine/sched.h"
+#include "model/fp8_out.h"
 
 #include <string.h>
-
-enum { COPY_BLOCK = 4096, COPY_TILE_BLOCKS = 256 }; /* bytes; 1 MiB at a time */
 
 int ldl_sched_init(struct ldl_sched *s, const struct ldl_plan *p, const struct ldl_budget *b,
                    const struct ldl_kern *k, struct ldl_err *err)
@@ -26,7 +25,8 @@ int ldl_sched_init(struct ldl_sched *s, const struct ldl_plan *p, const struct l
     for (size_t i = 0; !short_of && i < s->nslots; i++) {
         s->slot[i].acc = ldl_calloc(threads, sizeof *s->slot[i].acc);
         s->slot[i].joined = ldl_calloc(threads, 1);
-        short_of = !s->slot[i].acc || !s->slot[i].joined;
+        s->slot[i].view_state = ldl_calloc(ldl_plan_inputs(p), sizeof *s->slot[i].view_state);
+        short_of = !s->slot[i].acc || !s->slot[i].joined || !s->slot[i].view_state;
     }
     if (short_of) {
         ldl_sched_free(s);
@@ -44,11 +44,23 @@ static void drop_accs(struct ldl_sched *s, struct ldl_slot *slot)
     }
 }
 
+static void end_views(struct ldl_sched *s, struct ldl_slot *slot)
+{
+    const struct ldl_job *j = &s->plan->job[slot->job];
+    for (size_t i = 0; i < ldl_plan_inputs(s->plan); i++) {
+        ldl_view_end(ldl_job_input(s->plan, j, i), slot->view_state[i]);
+        slot->view_state[i] = NULL;
+    }
+}
+
 static void end_slot(struct ldl_sched *s, struct ldl_slot *slot)
 {
     if (!slot->copy) {
         drop_accs(s, slot);
         ldl_work_end(&slot->work);
+        end_views(s, slot);
+        ldl_free(slot->blocks_max);
+        slot->blocks_max = NULL;
     }
 }
 
@@ -59,6 +71,7 @@ void ldl_sched_free(struct ldl_sched *s)
             end_slot(s, &s->slot[i]);
         ldl_free(s->slot[i].acc);
         ldl_free(s->slot[i].joined);
+        ldl_free(s->slot[i].view_state);
     }
     ldl_free(s->slot);
     s->slot = NULL;
@@ -133,8 +146,7 @@ static int claim_open(struct ldl_sched *s, struct ldl_claim *c)
     if (s->next_job >= p->njobs || s->failed_job < p->njobs || !slot)
         return 0;
     const struct ldl_job *j = &p->job[s->next_job];
-    uint64_t state = j->copy ? 0 : ldl_merge_state_bytes(&p->merge, j->in[0]->n);
-    uint64_t acc = j->copy ? 0 : ldl_merge_acc_bytes(&p->merge, j->in[0]->n);
+    uint64_t state = ldl_job_state_bytes(p, j), acc = ldl_job_acc_bytes(p, j);
     if (s->in_flight && s->facts_bytes + state + acc > s->budget->facts_bytes)
         return 0;
     slot->used = slot->busy = 1;
@@ -142,6 +154,7 @@ static int claim_open(struct ldl_sched *s, struct ldl_claim *c)
     slot->state_bytes = state;
     slot->acc_bytes = acc;
     slot->held_bytes = state + acc;
+    slot->told_bytes = 0;
     s->facts_bytes += slot->held_bytes;
     s->in_flight++;
     *c = (struct ldl_claim){ .slot = slot, .what = LDL_CLAIM_OPEN };
@@ -175,6 +188,15 @@ int ldl_sched_take(struct ldl_sched *s, int w, struct ldl_claim *c)
 
 /* ---- opening, changing passes, closing (the slot is busy: only this thread touches it) ---- */
 
+/* The blocks' largest magnitudes are known: they become scales, in place. */
+static void end_measuring(struct ldl_sched *s, struct ldl_slot *slot)
+{
+    size_t n = (size_t)s->plan->job[slot->job].scales->n;
+    ldl_fp8_scales(slot->blocks_max, n, (float *)(void *)slot->blocks_max);
+    slot->measure = 0;
+    slot->measured = slot->map = 1;
+}
+
 static int open_pass(struct ldl_sched *s, struct ldl_slot *slot, struct ldl_err *err)
 {
     struct ldl_work_acc *acc[1024] = { NULL };
@@ -183,30 +205,47 @@ static int open_pass(struct ldl_sched *s, struct ldl_slot *slot, struct ldl_err 
     for (int w = 0; !first && w < s->budget->threads; w++)
         if (slot->acc[w].acc)
             acc[n++] = &slot->acc[w];
-    int rc = ldl_work_next(&slot->work, acc, n, &slot->stride, &slot->map, err);
+    int rc = 0;
+    if (slot->measure)
+        end_measuring(s, slot);
+    else
+        rc = ldl_work_next(&slot->work, acc, n, &slot->stride, &slot->map, err);
+    if (slot->map && slot->blocks_max && !slot->measured) {
+        slot->map = 0;
+        slot->measure = 1;
+    }
     if (!first)
         drop_accs(s, slot);
     slot->next_block = 0;
     return rc;
 }
 
+static int begin_views(struct ldl_sched *s, struct ldl_slot *slot, struct ldl_err *err)
+{
+    const struct ldl_job *j = &s->plan->job[slot->job];
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < ldl_plan_inputs(s->plan); i++)
+        rc = ldl_view_begin(ldl_job_input(s->plan, j, i), s->kern, &slot->view_state[i], err);
+    return rc ? ldl_context(err, "tensor %s", j->name) : 0;
+}
+
 static int open_job(struct ldl_sched *s, struct ldl_slot *slot, struct ldl_err *err)
 {
     const struct ldl_job *j = &s->plan->job[slot->job];
-    slot->copy = j->copy;
+    slot->copy = j->kind != LDL_JOB_MERGE;
     slot->map = 0;
     slot->next_block = slot->outstanding = 0;
-    if (j->copy) {
-        slot->stride = 1;
-        slot->blocks = (j->bytes + COPY_BLOCK - 1) / COPY_BLOCK;
-        slot->tile_blocks = COPY_TILE_BLOCKS;
-        return 0;
-    }
-    slot->stride = 0;
+    slot->stride = slot->copy;
     slot->tile_blocks = s->budget->tile_elems / LDL_BLOCK;
-    slot->blocks = (j->in[0]->n + LDL_BLOCK - 1) / LDL_BLOCK;
-    int rc =
-        ldl_work_begin(&slot->work, &s->plan->merge, s->kern, ldl_job_name(j), j->in[0]->n, err);
+    slot->blocks = j->kind == LDL_JOB_SCALES ? 0 : (j->n + LDL_BLOCK - 1) / LDL_BLOCK;
+    slot->measure = slot->measured = 0;
+    if (slot->copy)
+        return 0;
+    if (j->scales && !(slot->blocks_max = ldl_calloc(j->scales->n, sizeof *slot->blocks_max)))
+        return ldl_oom(err);
+    int rc = ldl_work_begin(&slot->work, &s->plan->merge, s->kern, j->name, j->n, err);
+    if (rc == 0)
+        rc = begin_views(s, slot, err);
     return rc ? rc : open_pass(s, slot, err);
 }
 
@@ -219,8 +258,31 @@ static void fail(struct ldl_sched *s, size_t job, int rc, const struct ldl_err *
     s->err.code = rc;
 }
 
+static void tell(struct ldl_sched *s, struct ldl_slot *slot, uint64_t bytes)
+{
+    slot->told_bytes += bytes;
+    s->progress.bytes_done += bytes;
+}
+
+/* Progress counts bytes of output, and a pass that writes none counts for its share of them: else
+ * the rate and the time left would mean nothing while a big tensor is scanned. How many passes a
+ * tensor takes shows only at its end: scans beyond the usual number count for nothing, and what
+ * was not told by then is told when it closes. */
+static void tell_tile(struct ldl_sched *s, const struct ldl_claim *c, uint64_t written)
+{
+    struct ldl_slot *slot = c->slot;
+    const struct ldl_job *j = &s->plan->job[slot->job];
+    uint64_t passes = slot->copy ? 1 : ldl_merge_usual_passes(&s->plan->merge);
+    int writes = slot->copy || slot->map;
+    uint64_t most = writes ? j->bytes : j->bytes / passes * (passes - 1);
+    uint64_t bytes = writes ? written : c->count * (j->bytes / slot->blocks);
+    if (slot->told_bytes < most)
+        tell(s, slot, LDL_MIN(bytes / passes, most - slot->told_bytes));
+}
+
 static void close_slot(struct ldl_sched *s, struct ldl_slot *slot)
 {
+    tell(s, slot, s->plan->job[slot->job].bytes - slot->told_bytes);
     s->facts_bytes -= slot->held_bytes;
     slot->used = 0;
     s->in_flight--;
@@ -272,7 +334,7 @@ void ldl_sched_done(struct ldl_sched *s, const struct ldl_claim *c, int rc, uint
 {
     struct ldl_slot *slot = c->slot;
     pthread_mutex_lock(&s->lock);
-    s->progress.bytes_done += written;
+    tell_tile(s, c, written);
     if (rc)
         fail(s, slot->job, rc, err);
     slot->outstanding--;

@@ -18,12 +18,18 @@ struct ldl_slot {
     int used, busy; /* busy: one thread opens it or changes its pass */
     size_t job;
     struct ldl_work work; /* of a merge job */
+    void **view_state;    /* one for each input */
+    /* Of a weight that is written as FP8: what its blocks' largest magnitudes are, then the scales.
+     * A pass that only measures comes before the map pass. */
+    uint32_t *blocks_max;
+    int measure, measured;
     int map, copy;
     uint64_t blocks, next_block, stride, tile_blocks;
     uint64_t outstanding;     /* tiles claimed and not finished */
     struct ldl_work_acc *acc; /* one for each thread */
     unsigned char *joined;    /* the thread has an accumulator here (or will make it) */
     uint64_t state_bytes, acc_bytes, held_bytes;
+    uint64_t told_bytes; /* of this tensor, in progress.bytes_done */
 };
 
 /* A tile: `count` blocks from `block` on, every `stride`-th. */

@@ -12,7 +12,7 @@ struct ldl_worker {
     const struct ldl_device *device;
     const int *shard_fd; /* of the output shards */
     char *const *shard_path;
-    struct ldl_reader *reader; /* one for each model, then the base */
+    struct ldl_reader *reader; /* one for each model, then the base; then their aux readers */
     unsigned char *memory;     /* all buffers, one allocation */
     float **t;                 /* a block of each model as f32 */
     float *base, *out;

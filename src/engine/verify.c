@@ -4,26 +4,22 @@
 
 #include <string.h>
 
-enum { CHUNK = 256 * 1024 };
-
-static int read_chunk(const struct ldl_view *v, void *to, size_t n, uint64_t at,
-                      struct ldl_err *err)
-{
-    return ldl_pread(v->file->fd, v->file->path, to, n, v->stored->offset + at, err);
-}
+enum { WINDOW = 256 * 1024 };
 
 static int compare(const struct ldl_plan *p, const struct ldl_job *j, size_t other,
-                   unsigned char *a, unsigned char *b, struct ldl_err *err)
+                   struct ldl_reader *r, struct ldl_err *err)
 {
-    const struct ldl_view *v = other < p->nmodels ? j->in[other] : j->base;
-    for (uint64_t at = 0; at < j->bytes; at += CHUNK) {
-        size_t n = (size_t)LDL_MIN(j->bytes - at, (uint64_t)CHUNK);
-        int rc = read_chunk(j->in[0], a, n, at, err);
+    const struct ldl_view *v = ldl_job_input(p, j, other);
+    const unsigned char *a, *b;
+    uint64_t some = WINDOW / ldl_dtype_unit_bytes(j->dtype) * ldl_dtype_unit(j->dtype);
+    for (uint64_t at = 0; at < v->n; at += some) {
+        size_t n = (size_t)LDL_MIN(v->n - at, some);
+        int rc = j->in[0]->ops->fetch(j->in[0], at, n, &r[0], &a, err);
         if (rc == 0)
-            rc = read_chunk(v, b, n, at, err);
+            rc = v->ops->fetch(v, at, n, &r[1], &b, err);
         if (rc)
             return rc;
-        if (memcmp(a, b, n) != 0)
+        if (memcmp(a, b, (size_t)ldl_dtype_span(j->dtype, n)) != 0)
             return ldl_fail(
                 err, LDL_EINPUT,
                 "tensor %s (%s) has other values in %s than in %s; tensors of this type "
@@ -35,14 +31,13 @@ static int compare(const struct ldl_plan *p, const struct ldl_job *j, size_t oth
 
 int ldl_verify_copies(const struct ldl_plan *p, struct ldl_err *err)
 {
-    unsigned char *buf = ldl_alloc(2 * CHUNK);
+    unsigned char *buf = ldl_alloc(2 * WINDOW);
+    struct ldl_reader r[2] = { { .buf = buf, .cap = WINDOW } };
     int rc = buf ? 0 : ldl_oom(err);
-    for (size_t t = 0; rc == 0 && t < p->njobs; t++) {
-        if (!p->job[t].copy)
-            continue;
-        for (size_t i = 1; rc == 0 && i < p->nmodels + (p->base != NULL); i++)
-            rc = compare(p, &p->job[t], i, buf, buf + CHUNK, err);
-    }
+    r[1] = (struct ldl_reader){ .buf = buf ? buf + WINDOW : NULL, .cap = WINDOW };
+    for (size_t t = 0; rc == 0 && t < p->njobs; t++)
+        for (size_t i = 1; rc == 0 && p->job[t].kind == LDL_JOB_COPY && i < ldl_plan_inputs(p); i++)
+            rc = compare(p, &p->job[t], i, r, err);
     ldl_free(buf);
     return rc;
 }

@@ -139,6 +139,8 @@ int ldl_machine_push_new(struct ldl_machine *m, struct ldl_pickle_node node)
 int ldl_machine_move_items(struct ldl_machine *m, struct ldl_pickle_node *to, size_t n)
 {
     struct ldl_pickle *p = m->p;
+    if (n == 0) /* the stack may have no memory yet */
+        return 0;
     if (n > LDL_MACHINE_CELLS - p->ncells)
         return ldl_machine_bad(m,
                                "the pickle's lists hold more than %d values; that is no checkpoint",

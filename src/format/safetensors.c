@@ -14,6 +14,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/io.h"
 #include "base/json.h"
+#include "format/check.h"
 #include "format/safetensors.h"
 
 #include <stdlib.h>
@@ -222,41 +223,6 @@ out:
 
 /* ---- all tensors together ---- */
 
-static int by_name(const void *a, const void *b)
-{
-    const struct ldl_stored *const *x = a, *const *y = b;
-    return strcmp((*x)->name, (*y)->name);
-}
-
-static int check_names(const struct ldl_file *f, struct ldl_err *err)
-{
-    int status = 0;
-    if (f->ntensors < 2)
-        return 0;
-    const struct ldl_stored **sorted = ldl_calloc(f->ntensors, sizeof *sorted);
-    if (!sorted)
-        return ldl_oom(err);
-    for (size_t i = 0; i < f->ntensors; i++)
-        sorted[i] = &f->tensor[i];
-    qsort(sorted, f->ntensors, sizeof *sorted, by_name);
-    for (size_t i = 1; i < f->ntensors && status == 0; i++)
-        if (strcmp(sorted[i - 1]->name, sorted[i]->name) == 0)
-            status = ldl_fail(err, LDL_EINPUT, "%s: tensor '%.200s' is in the header twice",
-                              f->path, sorted[i]->name);
-    ldl_free(sorted);
-    return status;
-}
-
-static int by_place(const void *a, const void *b)
-{
-    const struct ldl_stored *x = a, *y = b;
-    if (x->offset != y->offset)
-        return x->offset < y->offset ? -1 : 1;
-    if (x->bytes != y->bytes)
-        return x->bytes < y->bytes ? -1 : 1;
-    return strcmp(x->name, y->name);
-}
-
 static int fail_end(const struct ldl_file *f, uint64_t end, uint64_t data, struct ldl_err *err)
 {
     if (end > data)
@@ -275,7 +241,7 @@ static int settle(struct ldl_file *f, uint64_t data_start, struct ldl_err *err)
     uint64_t data = f->size - data_start, end = 0;
     const struct ldl_stored *before = NULL;
     if (f->ntensors)
-        qsort(f->tensor, f->ntensors, sizeof *f->tensor, by_place);
+        qsort(f->tensor, f->ntensors, sizeof *f->tensor, ldl_stored_by_place);
     for (size_t i = 0; i < f->ntensors; i++) {
         const struct ldl_stored *t = &f->tensor[i];
         if (t->bytes == 0)
@@ -356,7 +322,7 @@ static int open_st(struct ldl_file *f, struct ldl_err *err)
         status = read_header(f, &header, err);
     ldl_buf_free(&header);
     if (status == 0)
-        status = check_names(f, err);
+        status = ldl_check_names(f, err);
     return status ? status : settle(f, LENGTH_BYTES + length, err);
 }
 

@@ -33,7 +33,9 @@ struct ldl_kern {
 
     /* raw little-endian elements -> f32 (f64 is rounded to nearest even) and back (one rounding to
      * nearest even; every NaN becomes the positive quiet NaN without payload). NULL for the dtypes
-     * that have no arithmetic. src/dst of raw bytes need no alignment. */
+     * that have no arithmetic, and encode for Q4_0, which is never written. src/dst of raw bytes
+     * need no alignment. n is a multiple of the dtype's unit; what encode does in blocks and in 8
+     * bits is in kern_small.h. */
     void (*decode[LDL_DTYPES])(float *dst, const void *src, size_t n);
     void (*encode[LDL_DTYPES])(void *dst, const float *src, size_t n);
     /* Adds the numbers of NaN and of infinite elements. */
@@ -44,7 +46,18 @@ struct ldl_kern {
     void (*zero)(float *x, size_t n);                          /* x = +0 */
     void (*axpy)(float *o, float w, const float *x, size_t n); /* o += w*x, two roundings */
     void (*mix)(float *o, float a, const float *x, float b, const float *y,
-                size_t n); /* o = a*x + b*y, three */
+                size_t n);                           /* o = a*x + b*y, three */
+    void (*mul)(float *x, const float *f, size_t n); /* x = x*f */
+    /* One row of W + s*L*R: o[j] += s * acc, acc = 0 + l[0]*R[0][j] + l[1]*R[1][j] + ... in this
+     * order, each step rounded; row i of R begins at r + i*stride. */
+    void (*rank_update)(float *o, float s, const float *l, const float *r, size_t stride,
+                        size_t rank, size_t n);
+    /* o[j*stride + i] = x[i*columns + j] for i < rows. */
+    void (*transpose)(float *o, size_t stride, const float *x, size_t rows, size_t columns);
+    void (*add_squares)(double *d, const float *x, size_t n); /* d += x*x, in f64 */
+
+    void (*times)(float *x, float s, size_t n); /* x *= s */
+    void (*over)(float *x, float s, size_t n);  /* x /= s */
 
     /* ties. e: votes so far; sign of each weighted element is added (-1, 0, +1; NaN gives 0). */
     void (*vote_count)(float *e, float w, const float *x, size_t n);
@@ -67,6 +80,8 @@ struct ldl_kern {
     void (*philox)(uint32_t *out, uint64_t first, size_t n, const uint32_t key[2], uint32_t c2,
                    uint32_t c3);
 
+    /* The largest magnitude below infinity, 0 when there is none. */
+    uint32_t (*mag_max)(const float *x, size_t n);
     /* Reductions of one block: 16 lanes in f64 (lane i%16), folded 8+8, 4+4, 2+2, 1+1. */
     double (*sum_squares)(const float *x, size_t n);
     double (*dot)(const float *x, const float *y, size_t n);

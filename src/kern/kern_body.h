@@ -175,6 +175,56 @@ static void mix(float *restrict o, float a, const float *restrict x, float b,
         o[i] = a * x[i] + b * y[i];
 }
 
+static void mul(float *restrict x, const float *restrict f, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        x[i] *= f[i];
+}
+
+/* The sums of COLUMNS neighbours are kept in vectors while the rank is walked: every load of R is
+ * used once and nothing else moves. Written with the width as a constant so that compilers unroll
+ * the inner loops into whole vectors. */
+#define COLUMNS 32
+
+static inline void rank_columns(float *restrict o, float s, const float *restrict l,
+                                const float *restrict r, size_t stride, size_t rank)
+{
+    float acc[COLUMNS] = { 0 };
+    for (size_t i = 0; i < rank; i++, r += stride)
+        for (int j = 0; j < COLUMNS; j++)
+            acc[j] += l[i] * r[j];
+    for (int j = 0; j < COLUMNS; j++)
+        o[j] += s * acc[j];
+}
+
+static void rank_update(float *restrict o, float s, const float *restrict l,
+                        const float *restrict r, size_t stride, size_t rank, size_t n)
+{
+    size_t j = 0;
+    for (; j + COLUMNS <= n; j += COLUMNS)
+        rank_columns(o + j, s, l, r + j, stride, rank);
+    for (; j < n; j++) {
+        float acc = 0;
+        for (size_t i = 0; i < rank; i++)
+            acc += l[i] * r[i * stride + j];
+        o[j] += s * acc;
+    }
+}
+
+static void transpose(float *restrict o, size_t stride, const float *restrict x, size_t rows,
+                      size_t columns)
+{
+    for (size_t j = 0; j < columns; j++)
+        for (size_t i = 0; i < rows; i++)
+            o[j * stride + i] = x[i * columns + j];
+}
+
+static void add_squares(double *restrict d, const float *restrict x, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        d[i] += (double)x[i] * (double)x[i];
+}
+
 static void vote_count(float *restrict e, float w, const float *restrict x, size_t n)
 {
     for (size_t i = 0; i < n; i++) {

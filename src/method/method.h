@@ -34,6 +34,7 @@ struct ldl_combiner {
     const struct ldl_param *param;
     size_t nparams, params_bytes;
     size_t min_models, max_models;
+    int identity; /* the output is the one model, so bytes that fit may be copied */
 
     /* Rules that tie parameters and the number of models together; NULL: none. */
     int (*check)(const void *params, size_t m, struct ldl_err *err);

@@ -49,6 +49,12 @@ uint64_t ldl_merge_acc_bytes(const struct ldl_merge *g, uint64_t n)
     return s && s->acc_bytes ? g->m * s->acc_bytes(n) : 0;
 }
 
+unsigned ldl_merge_usual_passes(const struct ldl_merge *g)
+{
+    const struct ldl_sparsifier *s = g->method->sparsifier;
+    return 1 + (s && s->stride) + (g->method->combiner->facts != 0);
+}
+
 /* ---- begin and end ---- */
 
 static int wants_rounds(const struct ldl_work *w)

@@ -10,27 +10,18 @@
  * meanwhile does not change what is read. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "model/model.h"
+#include "model/adapter.h"
+#include "model/find.h"
+#include "model/fp8.h"
 #include "model/index.h"
+#include "model/tied.h"
 
-#include <fnmatch.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 
 enum { CONFIG_MAX_BYTES = 64 << 20, MANY_SHARDS = 4 };
-
-static const char *const prefixes[] = { "model", "master_weights" };
-
-/* dir/PREFIX.SUFFIX in new memory. */
-static char *weights_path(const char *dir, const char *prefix, const char *suffix)
-{
-    struct ldl_buf name = { 0 };
-    ldl_buf_printf(&name, "%s%s", prefix, suffix);
-    char *path = name.failed ? NULL : ldl_path_join(dir, name.text);
-    ldl_buf_free(&name);
-    return path;
-}
 
 /* ---- views ---- */
 
@@ -50,6 +41,21 @@ static int alloc_views(struct ldl_model *m, size_t n, struct ldl_err *err)
     return 0;
 }
 
+static int pointer_by_name(const void *a, const void *b)
+{
+    const struct ldl_view *const *x = a, *const *y = b;
+    return strcmp((*x)->name, (*y)->name);
+}
+
+static void sort_names(struct ldl_model *m)
+{
+    for (size_t i = 0; i < m->nviews; i++)
+        m->by_name[i] = &m->view[i];
+    if (m->nviews)
+        qsort(m->by_name, m->nviews, sizeof *m->by_name, pointer_by_name);
+}
+
+/* In the file's order where the container keeps one, else by name. */
 static int views_of_file(struct ldl_model *m, struct ldl_err *err)
 {
     const struct ldl_file *f = &m->file[0];
@@ -58,9 +64,9 @@ static int views_of_file(struct ldl_model *m, struct ldl_err *err)
         return status;
     for (size_t i = 0; i < f->ntensors; i++)
         ldl_view_stored(&m->view[i], f, &f->tensor[i]);
-    qsort(m->view, m->nviews, sizeof *m->view, view_by_name);
-    for (size_t i = 0; i < m->nviews; i++)
-        m->by_name[i] = &m->view[i];
+    if (!f->format->ordered)
+        qsort(m->view, m->nviews, sizeof *m->view, view_by_name);
+    sort_names(m);
     return 0;
 }
 
@@ -143,8 +149,11 @@ static int read_config(struct ldl_model *m, struct ldl_err *err)
         status = ldl_oom(err);
     else if (ldl_exists(path)) {
         status = ldl_read_file(path, CONFIG_MAX_BYTES, &text, err);
+        m->has_config = 1;
         if (status == 0)
             status = ldl_config_get_dtype(text.text, text.len, path, &m->dtype_word, err);
+        if (status == 0)
+            status = ldl_config_get_tied(text.text, text.len, path, &m->tied, err);
     }
     ldl_buf_free(&text);
     ldl_free(path);
@@ -221,114 +230,27 @@ static int open_single(struct ldl_model *m, const char *path, struct ldl_err *er
     return views_of_file(m, err);
 }
 
-/* ---- a directory without the weights that were looked for ---- */
-
-static int is_training_state(const char *name)
-{
-    return strncmp(name, "optimizer", 9) == 0 || strncmp(name, "scheduler", 9) == 0 ||
-           strncmp(name, "rng_state", 9) == 0 || strcmp(name, "training_args.bin") == 0;
-}
-
-/* The first name that fits the first pattern that any name fits. */
-static const char *first_match(const struct ldl_names *names, const char *const *pattern, size_t n)
-{
-    for (size_t p = 0; p < n; p++)
-        for (size_t i = 0; i < names->n; i++)
-            if (fnmatch(pattern[p], names->name[i], 0) == 0 && !is_training_state(names->name[i]))
-                return names->name[i];
-    return NULL;
-}
-
-/* What may be said beside "no weights": the most useful thing that the folder's names tell. */
-static void advise(struct ldl_buf *out, const struct ldl_names *names, const char *prefix)
-{
-    static const char *const foreign[] = { "pytorch_model*.bin",
-                                           "model_state*.pdparams",
-                                           "*.pdparams",
-                                           "*.gguf",
-                                           "*.bin",
-                                           "*.ckpt",
-                                           "*.pth",
-                                           "*.pt" };
-    static const char *const any[] = { "*.safetensors" };
-    char other_weights[32], shards[64];
-    const char *other = prefix && strcmp(prefix, prefixes[0]) == 0 ? prefixes[1] : prefixes[0];
-    const char *shard_pattern = shards, *other_pattern = other_weights, *name;
-    snprintf(other_weights, sizeof other_weights, "%s.safetensors*", other);
-    snprintf(shards, sizeof shards, "%.30s-*-of-*.safetensors", prefix ? prefix : "*");
-    if (prefix && first_match(names, &other_pattern, 1))
-        ldl_buf_printf(out, "; it has %s weights: give --merge_prefix %s", other, other);
-    else if ((name = first_match(names, &shard_pattern, 1)))
-        ldl_buf_printf(out, "; %s is there, but the index that belongs to the shards is missing",
-                       name);
-    else if ((name = first_match(names, any, LDL_COUNT(any))))
-        ldl_buf_printf(out, "; %s is there: name that file itself to read it", name);
-    else if ((name = first_match(names, foreign, LDL_COUNT(foreign))))
-        ldl_buf_printf(
-            out, "; %s is there, but this build reads safetensors only: convert it first", name);
-    else
-        ldl_buf_puts(out, "; no weights are there");
-}
-
-static int fail_no_weights(const struct ldl_model *m, const char *prefix, struct ldl_err *err)
-{
-    struct ldl_names names = { 0 };
-    struct ldl_buf text = { 0 };
-    int status = ldl_list_dir(m->dir, &names, err);
-    if (status)
-        return status;
-    for (size_t i = 0; i < LDL_COUNT(prefixes); i++)
-        if (!prefix || i == 0)
-            ldl_buf_printf(&text, "%sno %s.safetensors or %s.safetensors.index.json",
-                           i ? " and " : "", prefix ? prefix : prefixes[i],
-                           prefix ? prefix : prefixes[i]);
-    advise(&text, &names, prefix);
-    status = text.failed ? ldl_oom(err) : ldl_fail(err, LDL_EINPUT, "%s: %s", m->asked, text.text);
-    ldl_buf_free(&text);
-    ldl_names_free(&names);
-    return status;
-}
-
 /* ---- open and close ---- */
-
-/* 1: opened; 0: no weights of this prefix; negative: -ldl_code. */
-static int open_prefix(struct ldl_model *m, const char *prefix, struct ldl_err *err)
-{
-    int status = 0, found = 0;
-    char *index_path = weights_path(m->dir, prefix, ".safetensors.index.json");
-    char *path = weights_path(m->dir, prefix, ".safetensors");
-    if (!index_path || !path || !(m->prefix = ldl_strdup(prefix)))
-        status = ldl_oom(err);
-    else if (ldl_exists(index_path)) {
-        found = 1;
-        status = open_indexed(m, index_path, err);
-    } else if (ldl_exists(path)) {
-        found = 1;
-        status = open_single(m, path, err);
-    }
-    ldl_free(index_path);
-    ldl_free(path);
-    if (status == 0 && !found) {
-        ldl_free(m->prefix);
-        m->prefix = NULL;
-    }
-    return status ? -status : found;
-}
 
 static int open_dir(struct ldl_model *m, const char *prefix, struct ldl_err *err)
 {
-    int found = 0;
-    for (size_t i = 0; i < LDL_COUNT(prefixes) && found == 0; i++)
-        if (!prefix || i == 0)
-            found = open_prefix(m, prefix ? prefix : prefixes[i], err);
-    return found < 0 ? -found : found ? 0 : fail_no_weights(m, prefix, err);
+    struct ldl_found found;
+    int status = ldl_find_weights(&found, m->dir, m->asked, prefix, err);
+    if (status)
+        return status;
+    m->prefix = found.prefix;
+    found.prefix = NULL;
+    status = found.is_index ? open_indexed(m, found.path, err) : open_single(m, found.path, err);
+    ldl_found_free(&found);
+    return status;
 }
 
 static int open_file(struct ldl_model *m, const char *path, const char *prefix, struct ldl_err *err)
 {
     const char *base = ldl_path_base(path);
+    m->lone = 1;
     if (!prefix)
-        prefix = prefixes[strncmp(base, prefixes[1], strlen(prefixes[1])) == 0];
+        prefix = ldl_find_prefix(base);
     if (base == path)
         m->dir = ldl_strdup(".");
     else /* "/x" is in "/" */
@@ -346,11 +268,10 @@ static int sum_bytes(struct ldl_model *m, struct ldl_err *err)
     return 0;
 }
 
-int ldl_model_open(struct ldl_model *m, const char *asked, const char *prefix, struct ldl_err *err)
+static int open_base(struct ldl_model *m, const char *word, const char *prefix, struct ldl_err *err)
 {
     char *path = NULL;
-    *m = (struct ldl_model){ 0 };
-    int status = (m->asked = ldl_strdup(asked)) ? ldl_resolve(asked, &path, err) : ldl_oom(err);
+    int status = ldl_resolve(word, &path, err);
     if (status == 0 && ldl_is_dir(path)) {
         m->dir = path;
         path = NULL;
@@ -358,9 +279,37 @@ int ldl_model_open(struct ldl_model *m, const char *asked, const char *prefix, s
     } else if (status == 0) {
         status = open_file(m, path, prefix, err);
     }
+    ldl_free(path);
+    return status;
+}
+
+int ldl_model_open(struct ldl_model *m, const char *asked, const char *prefix, struct ldl_err *err)
+{
+    return ldl_model_open_adapted(m, asked, NULL, prefix, err);
+}
+
+int ldl_model_open_adapted(struct ldl_model *m, const char *asked, const char *more,
+                           const char *prefix, struct ldl_err *err)
+{
+    char *base = NULL;
+    struct ldl_names adapter = { 0 };
+    *m = (struct ldl_model){ .tied = -1 };
+    int status = (m->asked = ldl_strdup(asked)) ? ldl_split_adapters(asked, &base, &adapter, err)
+                                                : ldl_oom(err);
+    if (status == 0)
+        status = open_base(m, base, prefix, err);
+    if (status == 0)
+        status = ldl_fp8_join(m, err);
+    for (size_t i = 0; i < adapter.n && status == 0; i++)
+        status = ldl_adapter_apply(m, adapter.name[i], err);
+    if (status == 0 && more)
+        status = ldl_adapter_apply(m, more, err);
+    if (status == 0)
+        status = ldl_model_drop_tied(m, err);
     if (status == 0)
         status = sum_bytes(m, err);
-    ldl_free(path);
+    ldl_free(base);
+    ldl_names_free(&adapter);
     if (status)
         ldl_model_close(m);
     return status;
@@ -380,7 +329,49 @@ void ldl_model_close(struct ldl_model *m)
     ldl_free(m->prefix);
     ldl_free(m->index_metadata);
     ldl_free(m->dtype_word);
+    for (size_t i = m->nowned; i-- > 0;)
+        m->owned[i].free(m->owned[i].p);
+    ldl_free(m->owned);
+    ldl_names_free(&m->also_dir);
+    ldl_names_free(&m->note);
     *m = (struct ldl_model){ 0 };
+}
+
+/* ---- changes to the list of views ---- */
+
+int ldl_model_own(struct ldl_model *m, void *p, void (*release)(void *p), struct ldl_err *err)
+{
+    if (ldl_grow(&m->owned, &m->owned_cap, m->nowned + 1, sizeof *m->owned)) {
+        release(p);
+        return ldl_oom(err);
+    }
+    m->owned[m->nowned++] = (struct ldl_owned){ p, release };
+    return 0;
+}
+
+void ldl_model_filter(struct ldl_model *m, const unsigned char *keep)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < m->nviews; i++)
+        if (keep[i])
+            m->view[n++] = m->view[i];
+    m->nviews = n;
+    sort_names(m);
+}
+
+int ldl_model_append(struct ldl_model *m, const struct ldl_view *v, struct ldl_err *err)
+{
+    struct ldl_view *view = ldl_realloc(m->view, m->nviews + 1, sizeof *view);
+    if (!view)
+        return ldl_oom(err);
+    m->view = view;
+    struct ldl_view **by_name = ldl_realloc(m->by_name, m->nviews + 1, sizeof *by_name);
+    if (by_name) {
+        m->by_name = by_name;
+        m->view[m->nviews++] = *v;
+    }
+    sort_names(m); /* the views may have moved */
+    return by_name ? 0 : ldl_oom(err);
 }
 
 const struct ldl_view *ldl_model_find(const struct ldl_model *m, const char *name)

@@ -180,3 +180,42 @@ int ldl_resolve(const char *asked, char **path, struct ldl_err *err)
         return ldl_fail(err, LDL_EINPUT, "%s: is a link that leads nowhere", asked);
     return find_in_cache(asked, path, err);
 }
+
+/* ---- MODEL+ADAPTER ---- */
+
+enum { MAX_ADAPTERS = 16 };
+
+/* The last plus sign with text on both sides, rather one before a word that exists; NULL: none. */
+static char *last_plus(char *word)
+{
+    char *fallback = NULL;
+    for (char *p = word + strlen(word); p-- > word + 1;) {
+        if (*p != '+' || !p[1])
+            continue;
+        if (ldl_exists(p + 1))
+            return p;
+        if (!fallback)
+            fallback = p;
+    }
+    return fallback;
+}
+
+int ldl_split_adapters(const char *asked, char **base, struct ldl_names *adapters,
+                       struct ldl_err *err)
+{
+    char *plus, *found[MAX_ADAPTERS];
+    size_t n = 0;
+    int status = 0;
+    if (!(*base = ldl_strdup(asked)))
+        return ldl_oom(err);
+    while (!ldl_exists(*base) && (plus = last_plus(*base))) {
+        if (n == MAX_ADAPTERS)
+            return ldl_fail(err, LDL_EINPUT, "%.200s: more than %d adapters", asked, MAX_ADAPTERS);
+        *plus = 0;
+        found[n++] = plus + 1;
+    }
+    while (n && status == 0)
+        if (ldl_names_add(adapters, found[--n]))
+            status = ldl_oom(err);
+    return status;
+}

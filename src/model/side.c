@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 enum { DEPTH_MAX = 4 };
 static const off_t side_max_bytes = 256 << 20;
@@ -25,6 +26,7 @@ static const char *const refused_files[] = {
     "training_args.json",
     "merge_config.json",
     "adapter_config.json",
+    "lora_config.json",
     "all_results.json",
     "eval_results.json",
     "train_results.json",
@@ -142,6 +144,8 @@ static int check_place(const char *dir, const char *relative, struct stat *st, s
     else if (!S_ISREG(st->st_mode))
         answer =
             -ldl_fail(err, LDL_EINPUT, "%s: is not a file, so it cannot be copied along", path);
+    else if (access(target, R_OK))
+        answer = -ldl_fail_errno(err, LDL_EIO, errno, "%s", path);
     else if (!is_below(target, root) && !is_own_blob(root, target))
         answer = -ldl_fail(err, LDL_EINPUT,
                            "%s: is a link that leads out of the model (to %s), so it is not copied",
@@ -174,41 +178,47 @@ int ldl_side_check(const char *dir, const char *relative, struct ldl_err *err)
 
 /* ---- the list ---- */
 
-/* Takes the entry when it is a side file. A link that leads out or nowhere is left out quietly:
- * nobody asked for it by name. */
-static int take_file(const char *dir, const char *relative, struct ldl_names *out,
-                     struct ldl_err *err)
+/* What a walk over a model's folder finds. */
+struct found {
+    const char *dir;
+    struct ldl_names *out, *outside;
+};
+
+/* Takes the entry when it is a side file. One that is no file, or a link that leads nowhere, is left
+ * out quietly: nobody asked for it by name. */
+static int take_file(const struct found *f, const char *relative, struct ldl_err *err)
 {
     struct stat st;
     if (!ldl_side_allowed(relative))
         return 0;
-    int answer = check_place(dir, relative, &st, err);
+    int answer = check_place(f->dir, relative, &st, err);
     if (answer == -LDL_EIO)
         return LDL_EIO;
+    if (answer == -LDL_EINPUT && S_ISREG(st.st_mode))
+        return ldl_names_add(f->outside, relative) ? ldl_oom(err) : 0;
     if (answer != 1 || st.st_size > side_max_bytes)
         return 0;
-    return ldl_names_add(out, relative) ? ldl_oom(err) : 0;
+    return ldl_names_add(f->out, relative) ? ldl_oom(err) : 0;
 }
 
 /* Lists dir/below ("" for dir itself). Linked folders are not entered: they may lead out, or
  * round in a circle. */
-static int walk(const char *dir, const char *below, int depth, struct ldl_names *out,
-                struct ldl_err *err)
+static int walk(const struct found *f, const char *below, int depth, struct ldl_err *err)
 {
     struct ldl_names names = { 0 };
-    char *here = ldl_path_join(dir, below);
+    char *here = ldl_path_join(f->dir, below);
     int status = here ? ldl_list_dir(here, &names, err) : ldl_oom(err);
     for (size_t i = 0; i < names.n && status == 0; i++) {
         struct stat st;
         char *relative = *below ? ldl_path_join(below, names.name[i]) : ldl_strdup(names.name[i]);
-        char *path = relative ? ldl_path_join(dir, relative) : NULL;
+        char *path = relative ? ldl_path_join(f->dir, relative) : NULL;
         if (!path)
             status = ldl_oom(err);
         else if (lstat(path, &st) == 0 && S_ISDIR(st.st_mode)) {
             if (depth < DEPTH_MAX && folder_allowed(names.name[i]))
-                status = walk(dir, relative, depth + 1, out, err);
+                status = walk(f, relative, depth + 1, err);
         } else {
-            status = take_file(dir, relative, out, err);
+            status = take_file(f, relative, err);
         }
         ldl_free(path);
         ldl_free(relative);
@@ -223,13 +233,17 @@ static int by_bytes(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-int ldl_side_list(const char *dir, struct ldl_names *out, struct ldl_err *err)
+int ldl_side_list(const char *dir, struct ldl_names *out, struct ldl_names *outside,
+                  struct ldl_err *err)
 {
-    *out = (struct ldl_names){ 0 };
-    int status = walk(dir, "", 0, out, err);
-    if (status)
+    *out = *outside = (struct ldl_names){ 0 };
+    const struct found f = { dir, out, outside };
+    int status = walk(&f, "", 0, err);
+    if (status) {
         ldl_names_free(out);
-    else if (out->n)
+        ldl_names_free(outside);
+    } else if (out->n) {
         qsort(out->name, out->n, sizeof *out->name, by_bytes);
+    }
     return status;
 }

@@ -21,25 +21,27 @@ static size_t count_missing(const struct ldl_model *a, const struct ldl_model *b
     return missing;
 }
 
-static int same_names(const struct ldl_model *a, const struct ldl_model *b, struct ldl_err *err)
+static int fail_missing(const struct ldl_model *has, const struct ldl_model *lacks,
+                        const char *name, size_t n, size_t other_way, struct ldl_err *err)
 {
-    const char *name = NULL;
-    const struct ldl_model *has = a, *lacks = b;
-    size_t n = count_missing(a, b, &name);
-    if (n == 0) {
-        n = count_missing(b, a, &name);
-        has = b;
-        lacks = a;
-    }
-    if (n == 0)
-        return 0;
-    char more[64] = "";
+    char more[64] = "", other[96] = "";
     if (n > 1)
         snprintf(more, sizeof more, " (and %zu more)", n - 1);
+    if (other_way)
+        snprintf(other, sizeof other, ", and %zu the other way round", other_way);
     return ldl_fail(err, LDL_EINPUT,
-                    "%s: tensor %s%s is missing, which %s has; all models must have the same "
+                    "%s: tensor %s%s is missing, which %s has%s; all models must have the same "
                     "tensors",
-                    lacks->asked, name, more, has->asked);
+                    lacks->asked, name, more, has->asked, other);
+}
+
+static int same_names(const struct ldl_model *a, const struct ldl_model *b, struct ldl_err *err)
+{
+    const char *of_a = NULL, *of_b = NULL;
+    size_t b_lacks = count_missing(a, b, &of_a), a_lacks = count_missing(b, a, &of_b);
+    if (b_lacks)
+        return fail_missing(a, b, of_a, b_lacks, a_lacks, err);
+    return a_lacks ? fail_missing(b, a, of_b, a_lacks, 0, err) : 0;
 }
 
 /* Whether two views of one name can be merged; text of the difference into why. */
@@ -78,7 +80,7 @@ static int same_tensors(const struct ldl_model *a, const struct ldl_model *b, st
     char *one = strstr(first, "%s"), *two = strstr(one + 2, "%s"), more[64] = "";
     *one = *two = 0;
     if (n > 1)
-        snprintf(more, sizeof more, " (%zu more tensors differ)", n - 1);
+        snprintf(more, sizeof more, " (%zu more tensor%s)", n - 1, n > 2 ? "s differ" : " differs");
     return ldl_fail(err, LDL_EINPUT,
                     "tensor %s: %s%s%s%s%s; models must have equal shapes and types", name, first,
                     a->asked, one + 2, b->asked, more);

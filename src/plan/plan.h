@@ -11,11 +11,22 @@
 #include "model/model.h"
 #include "recipe/recipe.h"
 
+enum ldl_job_kind {
+    LDL_JOB_MERGE,
+    LDL_JOB_COPY,  /* no arithmetic: inputs agree, their bytes are the output's */
+    LDL_JOB_SCALES /* nothing to do: the job before it, a weight written as FP8, writes this too */
+};
+
+/* One tensor of the output. */
 struct ldl_job {
-    const struct ldl_view **in;  /* one for each model, in recipe order */
-    const struct ldl_view *base; /* or NULL */
-    int copy;                    /* no arithmetic: inputs must agree, bytes are copied */
-    enum ldl_dtype dtype;        /* of the output */
+    enum ldl_job_kind kind;
+    const char *name; /* borrowed from a view, or from the plan's names */
+    int ndim;
+    uint64_t dim[LDL_MAX_DIMS], n;
+    const struct ldl_view **in;   /* one for each model, in recipe order */
+    const struct ldl_view *base;  /* or NULL */
+    const struct ldl_job *scales; /* of a weight written as FP8 in blocks; else NULL */
+    enum ldl_dtype dtype;         /* of the output */
     size_t shard;
     uint64_t offset, bytes; /* in the shard file, data only (header included in offset) */
 };
@@ -35,24 +46,37 @@ struct ldl_plan {
     struct ldl_job *job;
     size_t njobs;
     const struct ldl_view **views; /* storage of the jobs' in[] */
+    struct ldl_names made_names;   /* of tensors that no model has */
     struct ldl_shard *shard;
     size_t nshards;
-    char *index_name;
-    struct ldl_buf index;  /* text of the index file */
+    const struct ldl_format *container; /* of the output */
+    int has_index;
+    char *index_name;      /* NULL: no index */
+    struct ldl_buf index;  /* its text */
     const char *side_dir;  /* where side files come from */
     struct ldl_names side; /* relative paths */
     struct ldl_buf config; /* config.json when it is edited, else empty */
     uint64_t bytes_in;     /* of one read of all inputs */
     uint64_t bytes_out;    /* all files that are written */
-    uint64_t biggest;      /* elements of the biggest merged tensor */
 };
 
 /* Takes the recipe over (it is emptied, also on failure). On failure *p is empty. */
 int ldl_plan_make(struct ldl_plan *p, struct ldl_recipe *recipe, struct ldl_err *err);
 void ldl_plan_free(struct ldl_plan *p);
-static inline const char *ldl_job_name(const struct ldl_job *j)
+/* Input i of the job: a model's view, or the base's after them. */
+static inline const struct ldl_view *ldl_job_input(const struct ldl_plan *p,
+                                                   const struct ldl_job *j, size_t i)
 {
-    return j->in[0]->name;
+    return i < p->nmodels ? j->in[i] : j->base;
 }
+static inline size_t ldl_plan_inputs(const struct ldl_plan *p)
+{
+    return p->nmodels + (p->base != NULL);
+}
+/* Most bytes that the job's facts take while it is in work (views' and the method's), without
+ * accumulators. */
+uint64_t ldl_job_state_bytes(const struct ldl_plan *p, const struct ldl_job *j);
+/* Of one thread's accumulator in a scan pass. */
+uint64_t ldl_job_acc_bytes(const struct ldl_plan *p, const struct ldl_job *j);
 
 #endif

@@ -5,6 +5,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "recipe/recipe.h"
 
+#include <string.h>
+
 #define LDL_LANGUAGE(member) extern const struct ldl_language ldl_language_##member;
 #include "recipe/list.def"
 #undef LDL_LANGUAGE
@@ -16,12 +18,19 @@ const struct ldl_language *const ldl_languages[] = {
 };
 #undef LDL_LANGUAGE
 
-int ldl_recipe_parse(struct ldl_recipe *r, int argc, const char *const *argv, int need_output,
-                     struct ldl_err *err)
+static int fits(const struct ldl_language *l, const char *verb, int argc, const char *const *argv)
+{
+    if (verb || l->verb)
+        return verb && l->verb && strcmp(verb, l->verb) == 0;
+    return l->claims(argc, argv);
+}
+
+int ldl_recipe_parse(struct ldl_recipe *r, const char *verb, int argc, const char *const *argv,
+                     int need_output, struct ldl_err *err)
 {
     *r = (struct ldl_recipe){ 0 };
     for (size_t i = 0; ldl_languages[i] && !r->language; i++)
-        if (ldl_languages[i]->claims(argc, argv))
+        if (fits(ldl_languages[i], verb, argc, argv))
             r->language = ldl_languages[i];
     int rc = r->language ? r->language->parse(r, argc, argv, need_output, err)
                          : ldl_fail(err, LDL_EUSAGE,
@@ -51,8 +60,10 @@ void ldl_recipe_free(struct ldl_recipe *r)
     free_texts(r->copy_file, r->ncopy_files);
     ldl_free(r->own_name);
     ldl_free(r->base);
+    ldl_free(r->lora);
     ldl_free(r->output);
     ldl_free(r->prefix);
+    ldl_free(r->format);
     ldl_free(r->shard_prefix);
     ldl_free(r->device);
     ldl_names_free(&r->note);

@@ -125,20 +125,6 @@ static int take_models(struct ldl_recipe *r, struct ldl_args *a, struct ldl_err 
     return copy_texts(&r->model, &r->nmodels, v, err);
 }
 
-static int take_base(struct ldl_recipe *r, struct ldl_args *a, struct ldl_err *err)
-{
-    const char *base = text_of(a, "base_model_path");
-    const struct ldl_value *lora = get(a, "lora_model_path");
-    if (lora && !base)
-        return ldl_fail(err, LDL_EUSAGE, "%s: give base_model_path for a LoRA merge", lora->origin);
-    if (lora)
-        return ldl_fail(err, LDL_EUSAGE,
-                        "%s: this build does not apply LoRA adapters yet; merge the adapter into "
-                        "its base with the tool that trained it",
-                        lora->origin);
-    return copy_text(&r->base, base, err);
-}
-
 /* ---- the method ---- */
 
 /* A method without a name of its own, from the two types. */
@@ -311,6 +297,54 @@ static int take_values(struct ldl_recipe *r, const struct ldl_paddle_table *t, s
     return rc;
 }
 
+/* ---- or no merge of models, but of an adapter into its base ---- */
+
+/* What has no effect then is noted when it was given in words; a file of all settings names a
+ * method and its parameters in any case. */
+static int note_idle(struct ldl_recipe *r, const struct ldl_paddle_table *t,
+                     const struct ldl_args *a, struct ldl_err *err)
+{
+    struct ldl_buf list = { 0 };
+    size_t n = 0;
+    for (size_t i = 0; i < t->flags.n; i++) {
+        const char *name = t->flags.flag[i].param->name;
+        int models = strcmp(name, "model_path_list") == 0 || strcmp(name, "model_path_str") == 0;
+        int method = strncmp(name, "merge_", 6) == 0 && strcmp(name, "merge_prefix") != 0;
+        int part = i >= t->first_part && i < t->end_part;
+        if (!(models || method || part || strcmp(name, "sparsify_type") == 0))
+            continue;
+        if (ldl_args_source(a, name) >= (models ? LDL_FROM_JSON : LDL_FROM_WORDS))
+            ldl_buf_printf(&list, "%s--%s", n++ ? ", " : "", name);
+    }
+    if (n)
+        ldl_buf_printf(&list,
+                       " %s no effect: with lora_model_path an adapter is merged into its base",
+                       n > 1 ? "have" : "has");
+    if (n)
+        return add_note(r, &list, err);
+    ldl_buf_free(&list);
+    return 0;
+}
+
+static int take_lora(struct ldl_recipe *r, const struct ldl_paddle_table *t, struct ldl_args *a,
+                     struct ldl_err *err)
+{
+    static const char *const idle[] = { "model_path_list", "model_path_str", "merge_method",
+                                        "merge_type",      "sparsify_type",  "weight_list" };
+    const struct ldl_value *lora = get(a, "lora_model_path"), *base = get(a, "base_model_path");
+    if (!base)
+        return ldl_fail(err, LDL_EUSAGE, "%s: give base_model_path for a LoRA merge", lora->origin);
+    int rc = note_idle(r, t, a, err);
+    if (rc == 0)
+        rc = copy_text(&r->lora, lora->text[0], err);
+    if (rc == 0)
+        rc = copy_texts(&r->model, &r->nmodels, base, err);
+    for (size_t i = 0; i < LDL_COUNT(idle) && rc == 0; i++)
+        rc = ldl_args_decide(a, idle[i], NULL, 0, err);
+    r->method = ldl_method_find("ladle", "passthrough");
+    return rc;
+}
+
 /* ---- output and running ---- */
 
 static int take_prefix(struct ldl_recipe *r, const struct ldl_args *a, struct ldl_err *err)
@@ -327,7 +361,7 @@ static int take_prefix(struct ldl_recipe *r, const struct ldl_args *a, struct ld
 
 static int take_output(struct ldl_recipe *r, struct ldl_args *a, int need, struct ldl_err *err)
 {
-    const struct ldl_value *files = get(a, "copy_file_list"), *dtype = get(a, "dtype");
+    const struct ldl_value *files = get(a, "copy_file_list");
     int rc = take_prefix(r, a, err);
     if (rc == 0)
         rc = copy_text(&r->output, text_of(a, "output_path"), err);
@@ -338,27 +372,18 @@ static int take_output(struct ldl_recipe *r, struct ldl_args *a, int need, struc
     r->copy_given = files != NULL;
     if (rc == 0 && files)
         rc = copy_texts(&r->copy_file, &r->ncopy_files, files, err);
-    r->dtype = dtype ? ldl_dtype_from_word(dtype->text[0]) : LDL_DTYPES;
-    if (rc == 0 && dtype && r->dtype == LDL_DTYPES)
-        rc = ldl_fail(err, LDL_EUSAGE,
-                      "%s: '%s' is unknown; use float32, bfloat16, float16 or float64",
-                      dtype->origin, dtype->text[0]);
-    r->overwrite = get(a, "overwrite")->num != 0;
-    r->durable = get(a, "fsync")->num != 0;
+    if (rc == 0)
+        rc = ldl_own_take(r, a, err);
+    if (rc == 0 && r->shards > 1 && strcmp(r->format, "gguf") == 0)
+        rc = ldl_fail(err, LDL_EUSAGE, "n_process %lld: a GGUF output is one file",
+                      (long long)r->shards);
     return rc;
 }
 
 static int take_running(struct ldl_recipe *r, struct ldl_args *a, struct ldl_err *err)
 {
     char word[LDL_FLAG_WORD];
-    const struct ldl_value *threads = get(a, "threads"), *memory = get(a, "max_memory");
     r->seed = (uint64_t)get(a, "seed")->integer;
-    r->quiet = get(a, "quiet")->num != 0;
-    r->threads = threads ? threads->integer : 0;
-    r->max_memory_bytes = memory ? (uint64_t)memory->integer : 0;
-    if (memory && memory->integer == 0)
-        return ldl_fail(err, LDL_EUSAGE, "%s: 0 is too little; write bytes, as 512M or 2G",
-                        memory->origin);
     return copy_text(&r->device, ldl_flag_word(get(a, "device"), word), err);
 }
 
@@ -384,16 +409,21 @@ static int note_running(struct ldl_recipe *r, const struct ldl_args *a, struct l
 
 /* ---- the language ---- */
 
-static int apply_rules(struct ldl_recipe *r, const struct ldl_paddle_table *t, struct ldl_args *a,
-                       int need_output, struct ldl_err *err)
+static int take_merge(struct ldl_recipe *r, const struct ldl_paddle_table *t, struct ldl_args *a,
+                      struct ldl_err *err)
 {
-    int rc = take_base(r, a, err);
+    int rc = copy_text(&r->base, text_of(a, "base_model_path"), err);
     if (rc == 0)
         rc = take_models(r, a, err);
     if (rc == 0)
         rc = take_method(r, a, err);
-    if (rc == 0)
-        rc = take_weights(r, t, a, err);
+    return rc ? rc : take_weights(r, t, a, err);
+}
+
+static int apply_rules(struct ldl_recipe *r, const struct ldl_paddle_table *t, struct ldl_args *a,
+                       int need_output, struct ldl_err *err)
+{
+    int rc = get(a, "lora_model_path") ? take_lora(r, t, a, err) : take_merge(r, t, a, err);
     if (rc == 0)
         rc = take_running(r, a, err);
     if (rc == 0)

@@ -3,8 +3,7 @@
 #ifndef LDL_RECIPE_PADDLE_H
 #define LDL_RECIPE_PADDLE_H
 
-#include "recipe/flags.h"
-#include "recipe/recipe.h"
+#include "recipe/own.h"
 
 #define LDL_PADDLE "paddle"
 enum { LDL_PADDLE_CHOICES = 256 };

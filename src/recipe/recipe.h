@@ -26,28 +26,35 @@ struct ldl_recipe {
 
     char **model; /* as the user wrote them, in order; at least one */
     size_t nmodels;
-    char *base;         /* NULL: none */
-    char *output;       /* NULL only when the caller did not ask for one to be present */
-    char *prefix;       /* "model" or "master_weights": the weights to look for */
-    char *shard_prefix; /* how output shards are called */
-    int64_t shards;     /* number of output shards (n_process), >= 1 */
-    char **copy_file;   /* copy_file_list; NULL: the allow-list decides */
+    char *base;           /* NULL: none */
+    char *lora;           /* a LoRA adapter that is applied to model[0]; NULL: none */
+    char *output;         /* NULL only when the caller did not ask for one to be present */
+    char *prefix;         /* "model" or "master_weights": the weights to look for */
+    char *shard_prefix;   /* how output shards are called */
+    int64_t shards;       /* number of output shards (n_process), >= 1 */
+    uint64_t shard_bytes; /* 0; or shards are cut by size instead: at most this, or one tensor */
+    int plain_names;      /* one shard is called P.safetensors and has no index */
+    char *format;         /* container of the output, "safetensors" or "gguf" */
+    char **copy_file;     /* copy_file_list; NULL: the allow-list decides */
     size_t ncopy_files;
     int copy_given;
 
     char *device;         /* "cpu", "gpu", "low_gpu_mem" */
-    enum ldl_dtype dtype; /* of the output; LDL_DTYPES: as the inputs */
+    enum ldl_dtype dtype; /* of the output; LDL_DTYPES: as the inputs; LDL_F8_E4M3: in blocks */
     uint64_t seed;
     int64_t threads;           /* 0: all cores */
     uint64_t max_memory_bytes; /* 0: the default budget */
     int overwrite, quiet, durable;
 
     struct ldl_names note; /* lines for the user: what was accepted and has no effect ... */
-    struct ldl_buf config; /* merge_config.json: all settings after defaults, sorted keys */
+    struct ldl_buf config; /* merge_config.json: all settings after defaults, sorted keys; empty:
+                            * no such file is written */
 };
 
 struct ldl_language {
     const char *name, *summary;
+    const char
+        *verb; /* NULL: of merge and plan; else of this verb alone, and never asked claims() */
     /* Does this command line (words after the verb) look like this language? */
     int (*claims)(int argc, const char *const *argv);
     /* The command line to a recipe. need_output: an output_path must be given (merge) or not (plan). */
@@ -59,9 +66,10 @@ struct ldl_language {
 
 extern const struct ldl_language *const ldl_languages[]; /* list.def order, last is NULL */
 
-/* On failure *r is empty. ldl_recipe_free() is idempotent, safe on a zeroed struct. */
-int ldl_recipe_parse(struct ldl_recipe *r, int argc, const char *const *argv, int need_output,
-                     struct ldl_err *err);
+/* verb: NULL for merge and plan, else the verb whose own language it is ("convert"). On failure *r is
+ * empty. ldl_recipe_free() is idempotent, safe on a zeroed struct. */
+int ldl_recipe_parse(struct ldl_recipe *r, const char *verb, int argc, const char *const *argv,
+                     int need_output, struct ldl_err *err);
 void ldl_recipe_free(struct ldl_recipe *r);
 
 #endif

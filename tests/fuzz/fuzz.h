@@ -23,13 +23,21 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n);
         }                                                                                          \
     } while (0)
 
+/* A folder of this process, in memory where there is such a place: a harness writes a file for each
+ * input. */
+static inline void fuzz_folder(char *out, size_t size)
+{
+    const char *root = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
+    snprintf(out, size, "%s/ladle-fuzz-%ld", root, (long)getpid());
+}
+
 /* A file of that name with these bytes, in a folder of this process; the path is good until the
  * next call. */
 static inline const char *fuzz_file(const char *name, const uint8_t *bytes, size_t n)
 {
     static char path[128];
     struct ldl_err err;
-    snprintf(path, sizeof path, "/tmp/ladle-fuzz-%ld", (long)getpid());
+    fuzz_folder(path, sizeof path);
     mkdir(path, 0700);
     size_t at = strlen(path);
     snprintf(path + at, sizeof path - at, "/%s", name);

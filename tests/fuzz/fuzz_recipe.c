@@ -12,7 +12,7 @@ static int parse(struct ldl_recipe *r, int argc, const char *const *argv)
 {
     struct ldl_err err = { 0 };
     *r = (struct ldl_recipe){ 0 };
-    if (ldl_recipe_parse(r, argc, argv, 0, &err) == 0)
+    if (ldl_recipe_parse(r, NULL, argc, argv, 0, &err) == 0)
         return 1;
     fuzz_check_error(&err);
     FUZZ_CHECK(!r->value && !r->model && !r->config.text);

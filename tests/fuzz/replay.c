@@ -39,12 +39,13 @@ int main(int argc, char **argv)
     ldl_names_free(&names);
     ldl_buf_free(&text);
     char folder[64];
-    snprintf(folder, sizeof folder, "/tmp/ladle-fuzz-%ld", (long)getpid());
-    static const char *const made[] = { "model.safetensors", "recipe.json", "again.json" };
-    for (size_t i = 0; i < LDL_COUNT(made); i++) {
-        char path[128];
-        snprintf(path, sizeof path, "%s/%s", folder, made[i]);
-        unlink(path);
+    fuzz_folder(folder, sizeof folder);
+    FUZZ_CHECK(ldl_list_dir(folder, &names, &err) == 0);
+    for (size_t i = 0; i < names.n; i++) {
+        char *path = ldl_path_join(folder, names.name[i]);
+        FUZZ_CHECK(path && unlink(path) == 0);
+        ldl_free(path);
     }
+    ldl_names_free(&names);
     return rmdir(folder) ? 1 : 0;
 }

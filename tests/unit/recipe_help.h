@@ -58,7 +58,7 @@ UNUSED static int parse_line(const char *line, int need_output)
     while ((one = strsep(&rest, " ")))
         if (*one)
             word[n++] = strcmp(one, "JSON") == 0 ? json_path : one;
-    return ldl_recipe_parse(&r, n, word, need_output, &err);
+    return ldl_recipe_parse(&r, NULL, n, word, need_output, &err);
 }
 
 UNUSED static void write_bytes(const char *text, size_t n)

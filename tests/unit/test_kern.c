@@ -112,6 +112,57 @@ static void elementwise(void **state)
     })
 }
 
+static void scaling(void **state)
+{
+    (void)state;
+    EACH({
+        memcpy(got, x, n * 4);
+        k->mul(got, y, n);
+        for (size_t i = 0; i < n; i++)
+            want[i] = x[i] * y[i];
+        same(got, want, n, "mul", k->level);
+
+        size_t rows = n / 3;
+        k->transpose(got, rows + 1, x, rows, 3);
+        for (size_t i = 0; i < rows * 3; i++)
+            assert_memory_equal(&got[i % 3 * (rows + 1) + i / 3], &x[i], sizeof *x);
+
+        for (size_t i = 0; i < n; i++)
+            dgot[i] = dwant[i] = (double)i / 3;
+        k->add_squares(dgot, x, n);
+        for (size_t i = 0; i < n; i++)
+            dwant[i] += (double)x[i] * (double)x[i];
+        for (size_t i = 0; i < n; i++)
+            assert_true(dgot[i] == dwant[i] || (isnan(dgot[i]) && isnan(dwant[i])));
+    })
+}
+
+static void rank_update(void **state)
+{
+    static const size_t ranks[] = { 1, 2, 5, 16 };
+    (void)state;
+    EACH({
+        for (size_t t = 0; t < 4; t++) {
+            size_t rank = ranks[t], stride = n + 3;
+            if (stride * rank > N) /* the rows of R are in ys */
+                continue;
+            const float *l = x + N - 40; /* NaN and infinities among them */
+            memcpy(got, x, n * 4);
+            k->rank_update(got, 0.7f, l, y, stride, rank, n);
+            for (size_t j = 0; j < n; j++) {
+                volatile float acc = 0;
+                for (size_t i = 0; i < rank; i++) {
+                    volatile float product = l[i] * y[i * stride + j];
+                    acc = acc + product;
+                }
+                volatile float step = 0.7f * acc;
+                want[j] = x[j] + step;
+            }
+            same(got, want, n, "rank_update", k->level);
+        }
+    })
+}
+
 static void voting(void **state)
 {
     (void)state;
@@ -386,6 +437,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(elementwise),
+        cmocka_unit_test(scaling),
+        cmocka_unit_test(rank_update),
         cmocka_unit_test(voting),
         cmocka_unit_test(sparsifiers),
         cmocka_unit_test(reductions),

@@ -180,40 +180,57 @@ static void test_broken_index(void **state)
     ldl_model_close(&m);
 }
 
+/* Each row is a folder of its own with these files. */
 static void test_no_weights(void **state)
 {
     static const struct {
-        const char *file, *prefix, *part;
+        const char *file[2], *prefix, *part;
     } rows[] = {
-        { "README", "model", "no model.safetensors or model.safetensors.index.json; no weights" },
-        { "x1", NULL,
-          "and no master_weights.safetensors or master_weights.safetensors.index.json; no" },
-        { "optimizer.pt", "model", "no weights are there" },
-        { "zz.ckpt", "model", "zz.ckpt is there, but this build reads safetensors only" },
-        { "x.gguf", "model", "x.gguf is there, but this build reads safetensors only" },
-        { "model_state.pdparams", "model", "model_state.pdparams is there, but" },
-        { "pytorch_model.bin", "model", "pytorch_model.bin is there, but" },
-        { "adapter_model.safetensors", "model",
-          "adapter_model.safetensors is there: name that file" },
-        { "model-00001-of-00002.safetensors", "model",
-          "model-00001-of-00002.safetensors is there, but the index" },
-        { "x2", NULL, "model-00001-of-00002.safetensors is there, but the index" },
-        { "x3", "master_weights", "adapter_model.safetensors is there: name that file" },
-        { "master_weights.safetensors", "model", "give --merge_prefix master_weights" },
+        { { "README" },
+          "model",
+          "no weights are there; looked for model.safetensors, pytorch_mod" },
+        { { "README" }, NULL, "master_weights.pdparams, their indexes, and one other file" },
+        { { "README" },
+          "master_weights",
+          "no master weights are there; looked for master_weights" },
+        { { "optimizer.pt", "training_args.bin" }, "model", "no weights are there; looked for" },
+        { { "x.gguf", "zz.ckpt" }, "model", "x.gguf and zz.ckpt: name one file to read it" },
+        { { "adapter_model.safetensors" }, "model", "an adapter is (adapter_model.safetensors)" },
+        { { "model-00001-of-00002.safetensors" },
+          "model",
+          "model-00001-of-00002.safetensors is, but the index that belongs to the shards" },
+        { { "x-00002-of-00003.bin", "y.bin" }, NULL, "x-00002-of-00003.bin is, but the index" },
+        { { "master_weights.safetensors" }, "model", "give --merge_prefix master_weights" },
+        { { "model.safetensors" }, "master_weights", "model weights (model.safetensors): give " },
     };
     (void)state;
-    make_dirs("m");
     for (size_t i = 0; i < LDL_COUNT(rows); i++) {
-        char name[100];
-        snprintf(name, sizeof name, "m/%s", rows[i].file);
-        save(name, "");
-        expect_refused(at("m"), rows[i].prefix, rows[i].part);
-        assert_non_null(strstr(err.text, at("m")));
+        char dir[32], name[100];
+        snprintf(dir, sizeof dir, "m%zu", i);
+        make_dirs(dir);
+        for (int f = 0; f < 2 && rows[i].file[f]; f++) {
+            snprintf(name, sizeof name, "%s/%s", dir, rows[i].file[f]);
+            save(name, "");
+        }
+        expect_refused(at(dir), rows[i].prefix, rows[i].part);
+        assert_non_null(strstr(err.text, at(dir)));
     }
-    make_dirs("w");
-    save_st("w/model.safetensors", "{}", 0);
-    expect_refused(at("w"), "master_weights", "it has model weights: give --merge_prefix model");
     expect_refused(at("absent"), NULL, "neither a file nor a directory");
+}
+
+/* One file of weights under any name is the model. */
+static void test_lone_file(void **state)
+{
+    (void)state;
+    make_dirs("m");
+    save_st("m/consolidated.safetensors", "{" U8("a", "0", "1") "}", 1);
+    save("m/optimizer.bin", "not looked at");
+    save("m/adapter_model.bin", "not looked at");
+    expect_ok(ldl_model_open(&m, at("m"), NULL, &err));
+    assert_string_equal(m.view[0].name, "a");
+    assert_string_equal(m.prefix, "model");
+    ldl_model_close(&m);
+    expect_refused(at("m"), "master_weights", "give --merge_prefix model");
 }
 
 static void test_both_prefixes(void **state)
@@ -422,7 +439,6 @@ static void test_golden_refused(void **state)
     static const struct {
         const char *name, *part;
     } rows[] = { { "empty", "no weights are there" },
-                 { "pd_f32_a", "model_state.pdparams is there, but this build" },
                  { "master_a", "give --merge_prefix master_weights" } };
     (void)state;
     for (size_t i = 0; i < LDL_COUNT(rows); i++) {
@@ -441,6 +457,7 @@ int main(void)
         WITH_ROOT(test_broken_sets),
         WITH_ROOT(test_broken_index),
         WITH_ROOT(test_no_weights),
+        WITH_ROOT(test_lone_file),
         WITH_ROOT(test_both_prefixes),
         WITH_ROOT(test_broken_config),
         WITH_ROOT(test_u16),

@@ -111,7 +111,38 @@ static void test_lora(void **state)
 {
     (void)state;
     refuses("--lora_model_path l", "give base_model_path for a LoRA merge", NULL);
-    refuses("--lora_model_path l --base_model_path b", "does not apply LoRA adapters yet", NULL);
+    parses("--lora_model_path l --base_model_path b");
+    assert_string_equal(r.method->name, "passthrough");
+    assert_string_equal(r.lora, "l");
+    assert_int_equal(r.nmodels, 1);
+    assert_string_equal(r.model[0], "b");
+    assert_null(r.base);
+    assert_int_equal(r.nvalues, 0);
+    assert_int_equal(r.shards, 1);
+    notes_are(0, NULL);
+    config_has("\"lora_model_path\": \"l\"");
+    config_has("\"base_model_path\": \"b\"");
+    config_has("\"model_path_list\": null");
+    config_has("\"merge_method\": null");
+    parses(AB "--lora_model_path l --base_model_path b --merge_method ties --reserve_p 0.2 "
+              "--n_process 2 --merge_prefix x");
+    notes_are(2, "--model_path_list, --merge_method, --reserve_p have no effect: with "
+                 "lora_model_path");
+    assert_int_equal(r.shards, 2);
+    assert_int_equal(r.nmodels, 1);
+    parses("--lora_model_path l --base_model_path b --merge_method slerp"); /* its rules are off */
+    notes_are(1, "--merge_method has no effect");
+    parses(AB);
+    assert_null(r.lora);
+    write_json("{\"lora_model_path\": \"l\", \"base_model_path\": \"b\", \"merge_method\": "
+               "\"linear\", \"merge_type\": \"linear\", \"model_path_list\": null, "
+               "\"normalize\": true, \"reserve_p\": 0.7, \"weight_list\": null}");
+    parses("JSON"); /* as PaddleNLP writes it */
+    notes_are(0, NULL);
+    write_json("{\"lora_model_path\": \"l\", \"base_model_path\": \"b\", "
+               "\"model_path_list\": [\"a\", \"b\"]}");
+    parses("JSON");
+    notes_are(1, "--model_path_list has no effect");
 }
 
 /* ---- the method ---- */
@@ -314,6 +345,7 @@ static void test_config_text(void **state)
                         "  \"device\": \"cpu\",\n"
                         "  \"dtype\": null,\n"
                         "  \"epsilon\": 0.14,\n"
+                        "  \"format\": \"safetensors\",\n"
                         "  \"lora_model_path\": null,\n"
                         "  \"max_tensor_mem\": 0.5,\n"
                         "  \"merge_method\": \"linear\",\n"
@@ -348,6 +380,7 @@ static void test_config_round_trip(void **state)
         AB "--merge_method della --reserve_p 0.61 --seed 7 --dtype fp16 --output_path o",
         AB "--merge_type slerp --sparsify_type dare --no_rescale",
         "--model_path_str a,b,c --weight_list 1 -0.5 1e-3 --tensor_type pd --base_model_path x",
+        "--lora_model_path l --base_model_path b --dtype fp32 --output_path o",
         AB "--merge_method ties --ties_elect_type count --copy_file_list x --merge_preifx y",
     };
     (void)state;
@@ -387,7 +420,7 @@ static void test_free_is_idempotent(void **state)
     ldl_recipe_free(&r);
     ldl_recipe_free(&r);
     ldl_recipe_free(NULL);
-    assert_int_not_equal(ldl_recipe_parse(&r, 0, NULL, 0, NULL), 0); /* no err is fine too */
+    assert_int_not_equal(ldl_recipe_parse(&r, NULL, 0, NULL, 0, NULL), 0); /* no err is fine too */
 }
 
 int main(void)

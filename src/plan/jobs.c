@@ -1,0 +1,162 @@
+/* jobs.c -- one job for each tensor of the output: its inputs, its type, what is done to it.
+ *
+ * The output has the first model's tensors in its order. Written as FP8, a weight is two tensors: the
+ * second, its scales, is a job of its own without inputs, which the weight's job fills in. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "model/fp8_out.h"
+#include "plan/parts.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* ---- types ---- */
+
+static int is_gguf(const struct ldl_plan *p)
+{
+    return strcmp(p->container->name, "gguf") == 0;
+}
+
+/* GGUF: one-dimensional tensors stay f32, as the programs that read such files want them; Q8_0
+ * takes rows of whole blocks. Without a word from the user each tensor keeps its type, where it is
+ * one that is written. */
+static enum ldl_dtype gguf_dtype(const struct ldl_view *v, const struct ldl_job *j,
+                                 enum ldl_dtype want)
+{
+    enum ldl_dtype stored = v->stored->dtype;
+    int blocks = j->ndim > 0 && j->dim[j->ndim - 1] % ldl_dtype_unit(LDL_Q8_0) == 0;
+    if (want != LDL_DTYPES)
+        return j->ndim < 2 ? LDL_F32 : want == LDL_Q8_0 && !blocks ? LDL_F16 : want;
+    if (ldl_dtype_unit(stored) > 1)
+        return LDL_Q8_0;
+    return stored == LDL_F32 || stored == LDL_F16 ? stored : stored == LDL_F64 ? LDL_F32 : LDL_BF16;
+}
+
+/* The view whose type the output takes on. */
+static const struct ldl_view *model_of_type(const struct ldl_job *j)
+{
+    return j->base ? j->base : j->in[0];
+}
+
+static int in_fp8_blocks(const struct ldl_plan *p, const struct ldl_job *j)
+{
+    const struct ldl_view *v = model_of_type(j);
+    return p->recipe.dtype == LDL_F8_E4M3 && ldl_dtype_is_float(v->dtype) &&
+           ldl_fp8_takes(j->name, j->ndim, j->dim, ldl_fp8_is(v) || ldl_fp8_is(j->in[0]));
+}
+
+static enum ldl_dtype output_dtype(const struct ldl_plan *p, const struct ldl_job *j)
+{
+    const struct ldl_view *v = model_of_type(j);
+    int is_f8 = v->dtype == LDL_F8_E4M3 || v->dtype == LDL_F8_E5M2;
+    if (!ldl_dtype_is_float(v->dtype))
+        return v->dtype;
+    if (is_gguf(p))
+        return gguf_dtype(v, j, p->recipe.dtype);
+    if (p->recipe.dtype == LDL_F8_E4M3) /* those that are not taken into blocks */
+        return is_f8 ? LDL_BF16 : v->dtype;
+    return p->recipe.dtype == LDL_DTYPES ? v->dtype : p->recipe.dtype;
+}
+
+/* Tensors without arithmetic; and all of one model that is only copied, where its bytes will do. */
+static enum ldl_job_kind kind_of(const struct ldl_plan *p, const struct ldl_job *j)
+{
+    const struct ldl_view *v = j->in[0];
+    int same = v->ops->fetch && v->stored->dtype == j->dtype && !j->scales;
+    if (!ldl_dtype_is_float(v->dtype) || v->n == 0)
+        return LDL_JOB_COPY;
+    return p->merge.method->combiner->identity && same ? LDL_JOB_COPY : LDL_JOB_MERGE;
+}
+
+/* ---- jobs ---- */
+
+/* The job of the scales of `weight`, put behind it. */
+static int add_scales(struct ldl_plan *p, struct ldl_job *weight, struct ldl_err *err)
+{
+    struct ldl_job *j = &p->job[p->njobs++];
+    char name[1024];
+    int n = snprintf(name, sizeof name, "%s_scale_inv", weight->name);
+    if (n < 0 || (size_t)n >= sizeof name)
+        return ldl_fail(err, LDL_EINPUT, "tensor '%.100s...': the name is too long", weight->name);
+    if (ldl_model_find(&p->model[0], name))
+        return ldl_fail(
+            err, LDL_EINPUT,
+            "%s: has a tensor %s, which is the name of the scales of %s under --dtype fp8",
+            p->model[0].asked, name, weight->name);
+    if (ldl_names_add(&p->made_names, name))
+        return ldl_oom(err);
+    *j = (struct ldl_job){ .kind = LDL_JOB_SCALES, .in = weight->in, .dtype = LDL_F32, .ndim = 2 };
+    j->name = p->made_names.name[p->made_names.n - 1];
+    j->dim[0] = ldl_fp8_blocks(weight->dim[0]);
+    j->dim[1] = ldl_fp8_blocks(weight->dim[1]);
+    j->n = j->dim[0] * j->dim[1];
+    j->bytes = ldl_dtype_span(j->dtype, j->n);
+    weight->scales = j;
+    weight->dtype = LDL_F8_E4M3;
+    return 0;
+}
+
+static int make_job(struct ldl_plan *p, size_t t, struct ldl_err *err)
+{
+    const struct ldl_view *first = &p->model[0].view[t];
+    struct ldl_job *j = &p->job[p->njobs++];
+    size_t m = p->nmodels;
+    int rc = 0;
+    j->in = p->views + t * m;
+    j->in[0] = first;
+    for (size_t i = 1; i < m; i++)
+        j->in[i] = ldl_model_find(&p->model[i], first->name);
+    j->base = p->base ? ldl_model_find(p->base, first->name) : NULL;
+    j->name = first->name;
+    j->ndim = first->ndim;
+    j->n = first->n;
+    memcpy(j->dim, first->dim, sizeof j->dim);
+    if (in_fp8_blocks(p, j))
+        rc = add_scales(p, j, err);
+    else
+        j->dtype = output_dtype(p, j);
+    j->bytes = ldl_dtype_span(j->dtype, j->n);
+    j->kind = kind_of(p, j);
+    return rc;
+}
+
+static int note_wide(struct ldl_plan *p, struct ldl_err *err)
+{
+    for (size_t t = 0; t < p->njobs; t++)
+        for (size_t i = 0; i < p->nmodels && p->job[t].kind == LDL_JOB_MERGE; i++)
+            if (p->job[t].in[i]->dtype == LDL_F64)
+                return ldl_plan_note(
+                    p, "float64 tensors are computed in float32, so they lose precision", err);
+    return 0;
+}
+
+int ldl_plan_jobs(struct ldl_plan *p, struct ldl_err *err)
+{
+    size_t n = p->model[0].nviews;
+    p->job = ldl_calloc(2 * n, sizeof *p->job);
+    p->views = ldl_calloc(n * p->nmodels, sizeof *p->views);
+    if (!p->job || !p->views)
+        return ldl_oom(err);
+    for (size_t t = 0; t < n; t++) {
+        int rc = make_job(p, t, err);
+        if (rc)
+            return rc;
+    }
+    return note_wide(p, err);
+}
+
+/* ---- what they take ---- */
+
+uint64_t ldl_job_state_bytes(const struct ldl_plan *p, const struct ldl_job *j)
+{
+    if (j->kind != LDL_JOB_MERGE)
+        return 0;
+    uint64_t sum = ldl_merge_state_bytes(&p->merge, j->n) + (j->scales ? j->scales->bytes : 0);
+    for (size_t i = 0; i < ldl_plan_inputs(p); i++)
+        sum += ldl_view_state_bytes(ldl_job_input(p, j, i));
+    return sum;
+}
+
+uint64_t ldl_job_acc_bytes(const struct ldl_plan *p, const struct ldl_job *j)
+{
+    return j->kind == LDL_JOB_MERGE ? ldl_merge_acc_bytes(&p->merge, j->n) : 0;
+}

@@ -1,0 +1,18 @@
+/* parts.h -- the steps of ldl_plan_make() that have files of their own, in their order. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef LDL_PLAN_PARTS_H
+#define LDL_PLAN_PARTS_H
+
+#include "plan/plan.h"
+
+/* jobs.c: what is done to each tensor. */
+int ldl_plan_jobs(struct ldl_plan *p, struct ldl_err *err);
+/* files.c: shards with their headers, each job's place in them; then the index, if there is one. */
+int ldl_plan_shards(struct ldl_plan *p, struct ldl_err *err);
+int ldl_plan_index(struct ldl_plan *p, struct ldl_err *err);
+/* side.c: what comes along, and config.json as it will be. */
+int ldl_plan_side(struct ldl_plan *p, struct ldl_err *err);
+/* Appends a line for the user. */
+int ldl_plan_note(struct ldl_plan *p, const char *text, struct ldl_err *err);
+
+#endif

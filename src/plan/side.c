@@ -1,0 +1,138 @@
+/* side.c -- the files that come along with the weights, and the edits of config.json. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "model/fp8_out.h"
+#include "plan/parts.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* Names that the merge itself writes cannot be copied over. */
+static int is_ours(const struct ldl_plan *p, const char *name)
+{
+    if (p->index_name && strcmp(name, p->index_name) == 0)
+        return 1;
+    if (p->recipe.config.len && strcmp(name, "merge_config.json") == 0)
+        return 1;
+    for (size_t s = 0; s < p->nshards; s++)
+        if (strcmp(name, p->shard[s].name) == 0)
+            return 1;
+    return 0;
+}
+
+static int take_asked_files(struct ldl_plan *p, struct ldl_err *err)
+{
+    const struct ldl_recipe *r = &p->recipe;
+    for (size_t i = 0; i < r->ncopy_files; i++) {
+        const char *name = r->copy_file[i];
+        if (is_ours(p, name))
+            return ldl_fail(err, LDL_EUSAGE,
+                            "--copy_file_list: %s is written by the merge itself; leave it out",
+                            name);
+        int there = ldl_side_check(p->side_dir, name, err);
+        if (there < 0)
+            return -there;
+        if (there == 0) {
+            char text[1024];
+            snprintf(text, sizeof text, "--copy_file_list: %s is not in %s; it is left out", name,
+                     p->side_dir);
+            int rc = ldl_plan_note(p, text, err);
+            if (rc)
+                return rc;
+        } else if (ldl_names_add(&p->side, name)) {
+            return ldl_oom(err);
+        }
+    }
+    return 0;
+}
+
+/* What a loader must know of weights in FP8 blocks; empty when there are none. */
+static int fp8_config(const struct ldl_plan *p, struct ldl_buf *text, struct ldl_err *err)
+{
+    struct ldl_fp8_config c;
+    size_t weights = 0;
+    ldl_fp8_config_begin(&c, text);
+    for (size_t t = 0; t < p->njobs; t++) {
+        weights += p->job[t].scales != NULL;
+        if (!p->job[t].scales)
+            ldl_fp8_config_skip(&c, p->job[t].name, p->job[t].ndim);
+    }
+    ldl_fp8_config_end(&c);
+    if (text->failed)
+        return ldl_oom(err);
+    if (!weights)
+        ldl_buf_reset(text);
+    return 0;
+}
+
+/* The edits that the output's types ask for: its dtype, and whether and how it is quantized. */
+static int edit_text(struct ldl_plan *p, const struct ldl_model *from, const struct ldl_buf *text,
+                     const char *path, struct ldl_err *err)
+{
+    struct ldl_buf word = { 0 }, fp8 = { 0 };
+    struct ldl_edit edit[4];
+    size_t n = 0;
+    int rc = p->recipe.dtype == LDL_F8_E4M3 ? fp8_config(p, &fp8, err) : 0;
+    if (p->recipe.dtype != LDL_DTYPES && p->recipe.dtype != LDL_F8_E4M3) {
+        ldl_buf_json(&word, ldl_dtype_name(p->recipe.dtype));
+        edit[n++] = (struct ldl_edit){ "dtype", word.text, 0 };
+        edit[n++] = (struct ldl_edit){ "torch_dtype", word.text, 0 };
+    }
+    if (fp8.len || from->fp8) {
+        edit[n++] =
+            (struct ldl_edit){ "quantization_config", fp8.len ? fp8.text : NULL, fp8.len > 0 };
+        edit[n++] = (struct ldl_edit){ "compression_config", NULL, 0 };
+    }
+    if (rc == 0 && word.failed)
+        rc = ldl_oom(err);
+    if (rc == 0 && n)
+        rc = ldl_config_edit(text->text, text->len, path, edit, n, &p->config, err);
+    ldl_buf_free(&word);
+    ldl_buf_free(&fp8);
+    return rc;
+}
+
+static int edit_config(struct ldl_plan *p, const struct ldl_model *from, struct ldl_err *err)
+{
+    struct ldl_buf text = { 0 };
+    char *path = NULL;
+    int rc = 0, found = 0;
+    for (size_t i = 0; i < p->side.n; i++)
+        found |= strcmp(p->side.name[i], "config.json") == 0;
+    if (!found)
+        return 0;
+    if (!(path = ldl_path_join(p->side_dir, "config.json")))
+        return ldl_oom(err);
+    rc = ldl_read_file(path, 64 << 20, &text, err);
+    if (rc == 0)
+        rc = edit_text(p, from, &text, path, err);
+    ldl_buf_free(&text);
+    ldl_free(path);
+    return rc;
+}
+
+/* A file that was named by itself may lie among strangers (a downloads folder): what is beside it
+ * belongs to it only if a config.json says that this is a model's folder. */
+static int take_usual_files(struct ldl_plan *p, const struct ldl_model *from, struct ldl_err *err)
+{
+    if (from->lone && !from->has_config)
+        return 0;
+    struct ldl_names outside;
+    char text[1024];
+    int rc = ldl_side_list(p->side_dir, &p->side, &outside, err);
+    for (size_t i = 0; rc == 0 && i < outside.n; i++) {
+        snprintf(text, sizeof text,
+                 "%s/%s is a link that leads out of the model, so it is left out; copy it yourself",
+                 p->side_dir, outside.name[i]);
+        rc = ldl_plan_note(p, text, err);
+    }
+    ldl_names_free(&outside);
+    return rc;
+}
+
+int ldl_plan_side(struct ldl_plan *p, struct ldl_err *err)
+{
+    const struct ldl_model *from = p->base ? p->base : &p->model[0];
+    p->side_dir = from->dir;
+    int rc = p->recipe.copy_given ? take_asked_files(p, err) : take_usual_files(p, from, err);
+    return rc ? rc : edit_config(p, from, err);
+}

@@ -1,0 +1,9 @@
+/* fuzz_gguf.c -- any bytes as a file of GGUF: see container.h for what must hold. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fuzz/container.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
+{
+    fuzz_container("model.gguf", bytes, n);
+    return 0;
+}
