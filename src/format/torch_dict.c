@@ -156,8 +156,7 @@ static int note_beside(struct search *s, const struct ldl_pickle_entry *e, size_
     size_t others = 0;
     if (n < 2)
         return 0;
-    ldl_buf_printf(&text, "%s: entries beside '%s' are not merged: ", ldl_path_base(s->f->path),
-                   in->name);
+    ldl_buf_printf(&text, "entries beside '%s' are not merged: ", in->name);
     for (size_t i = 0; i < n; i++)
         if (&e[i] != in && others++ < BESIDE_NAMED)
             ldl_buf_printf(&text, "%s%.60s", others > 1 ? ", " : "", name_of(&e[i]));

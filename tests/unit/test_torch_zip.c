@@ -294,7 +294,7 @@ static void test_dicts(void **state)
     expect_names("w");
     assert_int_equal(file.note.n, 1);
     assert_string_equal(file.note.name[0],
-                        "a.pt: entries beside 'model' are not merged: epoch?, optimizer");
+                        "entries beside 'model' are not merged: epoch?, optimizer");
     ldl_file_close(&file);
 }
 

@@ -13,7 +13,8 @@ import torch
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TAGS = {"float32": "F32", "float64": "F64", "float16": "F16", "bfloat16": "BF16", "int64": "I64", "int32": "I32",
-        "int16": "I16", "int8": "I8", "uint8": "U8", "bool": "BOOL", "uint16": "U16", "uint32": "U32", "uint64": "U64"}
+        "int16": "I16", "int8": "I8", "uint8": "U8", "bool": "BOOL", "uint16": "U16", "uint32": "U32", "uint64": "U64",
+        "float8_e4m3fn": "F8_E4M3", "float8_e5m2": "F8_E5M2"}
 expected = {}
 
 
@@ -62,6 +63,9 @@ def main():
     save("odd_legacy.pt", odd, odd, _use_new_zipfile_serialization=False)
     for kind in ("uint16", "uint32", "uint64"):  # _rebuild_tensor_v3, which the legacy form does not have
         odd[kind] = torch.arange(6).reshape(2, 3).to(getattr(torch, kind))
+    odd["uint16_transposed"] = odd["uint16"].t()
+    for kind in ("float8_e4m3fn", "float8_e5m2"):
+        odd[kind] = torch.randn(4, 5).to(getattr(torch, kind))
     odd["with_state"] = torch.nn.Parameter(torch.randn(3, 2))
     odd["with_state"].mark = 5
     save("odd.pt", odd, odd)
