@@ -11,7 +11,8 @@
  *
  * Everything is little-endian. Dims come with the fastest first, so they are turned round; the rows
  * of a type that has blocks are whole blocks. Beside alignment the data may have gaps, but not
- * overlaps, and they end inside the file. An old big-endian file shows by its version and is refused.
+ * overlaps, and they end inside the file. An old big-endian file shows by its version and is
+ * refused.
  *
  * Of a model that was split into several files each is a complete GGUF by itself; merging one of
  * them would lose the others' tensors, so they are refused. */

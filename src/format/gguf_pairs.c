@@ -4,11 +4,11 @@
  *     string   u64 length, then so many bytes
  *     array    u32 type of the items, u64 how many, then the items; an item may be an array again
  *
- * A file has tens of pairs; two or three are arrays of 100,000 strings (the tokenizer). Nothing of it
- * means anything to a merge except general.alignment, so a pair is passed over, and a writer copies
- * all of them as bytes. Every length is somebody's claim: it is compared with what is left of the
- * file before it is added to anything. Each item takes at least a byte, so the time is bounded by
- * the directory's largest size, whatever the counts say. */
+ * A file has tens of pairs; two or three are arrays of 100,000 strings (the tokenizer). Nothing of
+ * it means anything to a merge except general.alignment, so a pair is passed over, and a writer
+ * copies all of them as bytes. Every length is somebody's claim: it is compared with what is left
+ * of the file before it is added to anything. Each item takes at least a byte, so the time is
+ * bounded by the directory's largest size, whatever the counts say. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/io.h"
 #include "format/gguf.h"

@@ -1,7 +1,7 @@
 /* gguf_write.c -- what stands before the data of a GGUF file that is about to be written.
  *
- * The layout is gguf.c's, always version 3. The metadata (architecture, tokenizer, chat template) are
- * the source's, byte for byte and in its order, since nobody here could make them anew; only
+ * The layout is gguf.c's, always version 3. The metadata (architecture, tokenizer, chat template)
+ * are the source's, byte for byte and in its order, since nobody here could make them anew; only
  * general.file_type, which says what most tensors are stored as, follows the output's type. The
  * alignment is the source's, as its metadata say so. */
 /* SPDX-License-Identifier: Apache-2.0 */

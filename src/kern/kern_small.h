@@ -6,14 +6,14 @@
  *     Q4_0   d q[16]       f16 scale, then 32 nibbles: d * (nibble - 8); the low nibbles of the 16
  *                          bytes are elements 0 to 15, the high ones 16 to 31
  *
- * Rounding to one byte is to nearest even, and what rounds past the last number becomes NaN (E4M3) or
- * infinity (E5M2), as in torch's casts before they began to saturate E4M3 (2.15 writes 448 for an
- * infinity): a number that could not be kept must show. Every NaN is written as 0x7f.
+ * Rounding to one byte is to nearest even, and what rounds past the last number becomes NaN (E4M3)
+ * or infinity (E5M2), as in torch's casts before they began to saturate E4M3 (2.15 writes 448 for
+ * an infinity): a number that could not be kept must show. Every NaN is written as 0x7f.
  *
- * Encoding Q8_0: d = max|x| / 127, q = x * (1/d) rounded half away from zero, d rounded to f16 after
- * that. What has no meaning there is made visible and not undefined: a NaN or an infinity makes
- * the scale NaN, so all 32 elements read back as NaN; a max|x| above 127 * 65504 makes it infinite.
- * Where 1/d is infinite the scale rounds to 0 in any case, and q is 0. */
+ * Encoding Q8_0: d = max|x| / 127, q = x * (1/d) rounded half away from zero, d rounded to f16
+ * after that. What has no meaning there is made visible and not undefined: a NaN or an infinity
+ * makes the scale NaN, so all 32 elements read back as NaN; a max|x| above 127 * 65504 makes it
+ * infinite. Where 1/d is infinite the scale rounds to 0 in any case, and q is 0. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kern/kern_body.h"
 

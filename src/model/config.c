@@ -41,8 +41,8 @@ out:
 
 /* ---- quantization_config ---- */
 
-/* "weight_block_size" (DeepSeek, Qwen) or "block_structure" (compressed-tensors): two numbers. Other
- * forms, as null, say nothing. */
+/* "weight_block_size" (DeepSeek, Qwen) or "block_structure" (compressed-tensors): two numbers.
+ * Other forms, as null, say nothing. */
 static int read_blocks(struct ldl_json *j, uint64_t block[2], struct ldl_err *err)
 {
     uint64_t v[2] = { 0 };
@@ -103,9 +103,9 @@ int ldl_config_get_quantization(const char *json, size_t len, const char *name, 
 /* ---- editing ---- */
 
 /* An object as this file sees it: pieces of text between '{', the commas and '}'. A piece is the
- * blanks before a member, the member, and the blanks after it. An edit exchanges a value or leaves a
- * piece out, and the commas are put between the pieces that stay. What follows the last value (a line
- * break, mostly) belongs to the '}' and stays, whichever member is the last then. */
+ * blanks before a member, the member, and the blanks after it. An edit exchanges a value or leaves
+ * a piece out, and the commas are put between the pieces that stay. What follows the last value (a
+ * line break, mostly) belongs to the '}' and stays, whichever member is the last then. */
 struct editor {
     const struct ldl_edit *edit;
     size_t n, members;
@@ -136,7 +136,7 @@ static void put_comma(struct editor *e)
         ldl_buf_puts(e->out, ",");
 }
 
-/* One member: its piece begins at `piece`, its value is [from, to), after which blanks go to next. */
+/* One member: its piece begins at `piece`, its value is [from, to), then blanks go to `next`. */
 static void edit_member(struct editor *e, const char *key, const char *piece, const char *from,
                         const char *to, const char *next)
 {

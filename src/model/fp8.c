@@ -1,8 +1,8 @@
 /* fp8.c -- see fp8.h. The composed view here, the search for what belongs together below.
  *
  * The scales are the view's state: few (one for 16,384 elements, or for a row), loaded as f32 when
- * the tensor's turn comes. The weight is read through the reader's window like any stored tensor and
- * multiplied in place, in segments that have one scale.
+ * the tensor's turn comes. The weight is read through the reader's window like any stored tensor
+ * and multiplied in place, in segments that have one scale.
  *
  * A scale that is NaN, infinite or 0 is a number like others: it flows into the elements, where a
  * merge counts and reports what is not finite. */
@@ -301,8 +301,8 @@ static int by_module(const void *a, const void *b)
     return order ? order : n < m ? -1 : n > m;
 }
 
-/* A tensor beside an FP8 weight that looks like scales or zero points, but in no form that is known:
- * without it the numbers would be wrong, and nobody would see that. */
+/* A tensor beside an FP8 weight that looks like scales or zero points, but in no form that is
+ * known: without it the numbers would be wrong, and nobody would see that. */
 static int check_neighbours(struct joiner *j)
 {
     const struct ldl_model *m = j->m;

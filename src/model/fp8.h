@@ -20,8 +20,8 @@
 
 enum { LDL_FP8_BLOCK = 128 };
 
-/* Joins the weights of an opened model with their scales: such a weight becomes one view of the type
- * that config.json names (else bf16), its scales, and those of activations, leave the list of
+/* Joins the weights of an opened model with their scales: such a weight becomes one view of the
+ * type that config.json names (else bf16), its scales, and those of activations, leave the list of
  * views. m->fp8 tells whether there was any. A model without FP8 tensors is left as it is. */
 int ldl_fp8_join(struct ldl_model *m, struct ldl_err *err);
 

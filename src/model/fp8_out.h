@@ -3,10 +3,10 @@
  *     scale[i][j] = max |x| of the block / 448        448: the largest E4M3 number
  *     q           = x / scale, rounded to E4M3
  *
- * A block is 128 x 128 elements, less at the edges. NaN and infinite elements have no say in max |x|
- * and become NaN. A block of zeros has the scale 1; no scale is smaller than 2^-126, since below it
- * the quotient would lose bits and could pass 448. The scales of X.weight are X.weight_scale_inv, F32
- * of shape [ceil(R/128), ceil(C/128)].
+ * A block is 128 x 128 elements, less at the edges. NaN and infinite elements have no say in max
+ * |x| and become NaN. A block of zeros has the scale 1; no scale is smaller than 2^-126, since
+ * below it the quotient would lose bits and could pass 448. The scales of X.weight are
+ * X.weight_scale_inv, F32 of shape [ceil(R/128), ceil(C/128)].
  *
  * Two passes: amax over all runs of the matrix in any order (a maximum of integers, so threads may
  * share the table), then ldl_fp8_scales(), then scale and encode. */

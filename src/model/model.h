@@ -96,7 +96,8 @@ int ldl_config_set_dtype(const char *json, size_t len, const char *name, const c
                          struct ldl_buf *out, struct ldl_err *err);
 
 /* One change of a top-level member. value: JSON text, or NULL: the member goes. add: when it is not
- * there it is put at the end, in the file's own spacing. A key that is there twice is changed twice. */
+ * there it is put at the end, in the file's own spacing. A key that is there twice is changed
+ * twice. */
 struct ldl_edit {
     const char *key, *value;
     int add;
@@ -105,8 +106,8 @@ enum { LDL_CONFIG_EDITS = 8 };
 /* config.json's bytes with n (at most LDL_CONFIG_EDITS) changes; everything else byte for byte. */
 int ldl_config_edit(const char *json, size_t len, const char *name, const struct ldl_edit *edit,
                     size_t n, struct ldl_buf *out, struct ldl_err *err);
-/* Is there a quantization_config (or the older compression_config), and the block size that it names
- * (0, 0: none)? */
+/* Is there a quantization_config (or the older compression_config), and what block size does it
+ * name (0, 0: none)? */
 int ldl_config_get_quantization(const char *json, size_t len, const char *name, int *there,
                                 uint64_t block[2], struct ldl_err *err);
 

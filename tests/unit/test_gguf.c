@@ -1,5 +1,5 @@
-/* test_gguf.c -- GGUF files that are right, that lie in every place, and the writer. Damaged files end
- * in one line that names the file. */
+/* test_gguf.c -- GGUF files that are right, that lie in every place, and the writer. Damaged files
+ * end in one line that names the file. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/io.h"
 #include "format/gguf.h"
