@@ -6,6 +6,7 @@
     torch      strided, shared and integer tensors of torch.save's two forms, a nested state dict
     mixture    safetensors in shards, torch and Paddle files of different types in one merge: the same
                bytes as the merge of the same models converted to safetensors first
+    mergekit   the torch cases of $LADLE_SHARED/golden/mergekit, through flags
     tied       heads that are embeddings: not twice, not lost
     names      org/name@revision in a Hugging Face cache, single files, what they bring along
 The torch and Paddle files are made with the standard library (fuzz/make_corpus.py).
@@ -176,6 +177,23 @@ def group_mixture(report):
                                "--base_model_path", "base" + tail, "--output_path", method + tail, cwd=tmp)
                 outs.append(lt.read_model(os.path.join(tmp, method + tail)) if not run.rc else {"": run.err})
             report.case(f"mixture: {method}", unlike(*outs) if "" not in outs[0] else [outs[0][""]])
+
+
+def group_mergekit(report):
+    golden = os.path.join(lt.SHARED, "golden")
+    if not os.path.isdir(golden):
+        report.skip("mergekit: torch_bin", f"{golden} is not here")
+        return
+    a, b = "models/llama_bin_a", "models/llama_bin_b"
+    average = ("merge", "--dtype", "float32", "--merge_method", "linear", "--weight_list", "0.5", "0.5", "--model_path_list", a, b, "--output_path")
+    for case, words in (("torch_bin", average), ("torch_bin_lazy", ("convert", b))):
+        with lt.workdir() as tmp:
+            run = lt.ladle(*words, os.path.join(tmp, "o"), cwd=golden)
+            want, _ = lt.read_safetensors(os.path.join(golden, "mergekit", case, "expected.safetensors"))
+            got = {}
+            for f in sorted(os.listdir(os.path.join(tmp, "o"))) if not run.rc else []:
+                got.update(lt.read_safetensors(os.path.join(tmp, "o", f))[0] if f.endswith(".safetensors") else {})
+            report.case(f"mergekit: {case}", run.problems() or unlike(got, want))
 
 
 def group_tied(report):
