@@ -131,7 +131,7 @@ def machine(folder):
 def kernels(args):
     program = os.path.join(ROOT, "build", "tests", "bench_kern")
     if not os.path.exists(program):
-        sys.exit(f"run.py: {program} is not built (./dev build)")
+        sys.exit(f"run.py: {program} is not built (./dev bench kernels builds it)")
     os.execv(program, [program, *args])
 
 

@@ -1,0 +1,181 @@
+/* kernels.c -- nanoseconds per element and GB/s of each kernel at each SIMD level that this processor
+ * runs, on one block of 4096 elements that stays in the L1 and L2 caches: what a loop can do, without
+ * the memory. The best of some repetitions counts, since noise only ever adds.
+ *
+ * usage: bench_kern [PART OF A NAME ...] */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "kern/kern.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { N = 4096, REPEATS = 9, BINS = 4096, RANK = 16 };
+#define LEAST_SECONDS 0.002
+
+/* Everything that a kernel may want; x, y and z are plausible weights. */
+static struct {
+    float x[N], y[N], z[N], left[RANK], right[RANK * N];
+    double d[N], p[N];
+    uint32_t draw[N];
+    uint64_t bins[BINS];
+    unsigned char raw[8 * N];
+} m;
+static volatile double sink;
+
+#define CASE(name, call)                                                                           \
+    static void run_##name(const struct ldl_kern *k)                                               \
+    {                                                                                              \
+        call;                                                                                      \
+    }
+static const uint32_t key[2] = { 1, 2 };
+static uint64_t nans, infs;
+static struct ldl_census census;
+
+CASE(decode_bf16, k->decode[LDL_BF16](m.z, m.raw, N))
+CASE(decode_f16, k->decode[LDL_F16](m.z, m.raw, N))
+CASE(decode_f32, k->decode[LDL_F32](m.z, m.raw, N))
+CASE(decode_f8_e4m3, k->decode[LDL_F8_E4M3](m.z, m.raw, N))
+CASE(decode_f8_e5m2, k->decode[LDL_F8_E5M2](m.z, m.raw, N))
+CASE(decode_q8_0, k->decode[LDL_Q8_0](m.z, m.raw, N))
+CASE(decode_q4_0, k->decode[LDL_Q4_0](m.z, m.raw, N))
+CASE(encode_bf16, k->encode[LDL_BF16](m.raw, m.x, N))
+CASE(encode_f16, k->encode[LDL_F16](m.raw, m.x, N))
+CASE(encode_f8_e4m3, k->encode[LDL_F8_E4M3](m.raw, m.x, N))
+CASE(encode_f8_e5m2, k->encode[LDL_F8_E5M2](m.raw, m.x, N))
+CASE(encode_q8_0, k->encode[LDL_Q8_0](m.raw, m.x, N))
+CASE(count_odd, k->count_odd(m.x, N, &nans, &infs))
+CASE(sub, k->sub(m.z, m.y, N))
+CASE(axpy, k->axpy(m.z, 1e-9f, m.x, N))
+CASE(mix, k->mix(m.z, 0.5f, m.x, 0.5f, m.y, N))
+CASE(rank_update_16, k->rank_update(m.z, 1e-9f, m.left, m.right, N, RANK, N))
+CASE(vote_count, k->vote_count(m.z, 1, m.x, N))
+CASE(agree, k->agree(m.z, m.d, 1e-9f, 1e-9, m.x, m.y, N))
+CASE(divide, k->divide(m.z, m.p, N))
+CASE(trim, k->trim(m.z, 0x30000000u, 1, N))
+CASE(keep, k->keep(m.z, m.draw, 1ull << 32, 1, N))
+CASE(keep_each, k->keep_each(m.z, m.draw, m.p, 1, N))
+CASE(philox, k->philox(m.draw, 0, N, key, 3, 4))
+CASE(mag_max, sink = k->mag_max(m.x, N))
+CASE(sum_squares, sink = k->sum_squares(m.x, N))
+CASE(dot, sink = k->dot(m.x, m.y, N))
+CASE(census, k->census(&census, m.bins, m.x, N, 0x3a000000u, 0x3c000000u, 14))
+
+static const struct row {
+    const char *name;
+    void (*run)(const struct ldl_kern *k);
+    double bytes; /* read and written for each element */
+} rows[] = {
+    { "decode bf16", run_decode_bf16, 6 },
+    { "decode f16", run_decode_f16, 6 },
+    { "decode f32", run_decode_f32, 8 },
+    { "decode f8_e4m3", run_decode_f8_e4m3, 5 },
+    { "decode f8_e5m2", run_decode_f8_e5m2, 5 },
+    { "decode q8_0", run_decode_q8_0, 5.0625 },
+    { "decode q4_0", run_decode_q4_0, 4.5625 },
+    { "encode bf16", run_encode_bf16, 6 },
+    { "encode f16", run_encode_f16, 6 },
+    { "encode f8_e4m3", run_encode_f8_e4m3, 5 },
+    { "encode f8_e5m2", run_encode_f8_e5m2, 5 },
+    { "encode q8_0", run_encode_q8_0, 5.0625 },
+    { "count_odd", run_count_odd, 4 },
+    { "sub", run_sub, 12 },
+    { "axpy", run_axpy, 12 },
+    { "mix", run_mix, 12 },
+    { "rank_update 16", run_rank_update_16, 12 + 4 * RANK },
+    { "vote_count", run_vote_count, 12 },
+    { "agree", run_agree, 32 },
+    { "divide", run_divide, 16 },
+    { "trim", run_trim, 8 },
+    { "keep", run_keep, 12 },
+    { "keep_each", run_keep_each, 20 },
+    { "philox", run_philox, 4 },
+    { "mag_max", run_mag_max, 4 },
+    { "sum_squares", run_sum_squares, 4 },
+    { "dot", run_dot, 8 },
+    { "census", run_census, 4 },
+};
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* Weights whose magnitudes spread over some octaves, the same in every run. */
+static void fill(const struct ldl_kern *k)
+{
+    k->philox(m.draw, 0, N, key, 0, 0);
+    for (size_t i = 0; i < N; i++) {
+        uint32_t u = m.draw[i];
+        float v = (float)((int32_t)u) * 0x1p-31f;
+        m.x[i] = v * v * v * 0.05f;
+        m.y[i] = m.x[N - 1 - i];
+        m.z[i] = 0;
+        m.p[i] = 0.5;
+        m.d[i] = 1;
+    }
+    for (size_t i = 0; i < RANK; i++) {
+        m.left[i] = 0.01f;
+        memcpy(m.right + i * N, m.x, sizeof m.x);
+    }
+    k->encode[LDL_BF16](m.raw, m.x, N);
+    k->encode[LDL_BF16](m.raw + 2 * N, m.x, N);
+}
+
+/* Nanoseconds per element: the best repetition. */
+static double measure(const struct row *r, const struct ldl_kern *k)
+{
+    double best = 1e9;
+    size_t calls = 1;
+    for (int i = 0; i < REPEATS;) {
+        double start = now();
+        for (size_t c = 0; c < calls; c++)
+            r->run(k);
+        double took = now() - start;
+        if (took < LEAST_SECONDS) {
+            calls *= 2;
+            continue;
+        }
+        double ns = took * 1e9 / (double)calls / N;
+        best = ns < best ? ns : best;
+        i++;
+    }
+    return best;
+}
+
+static int wanted(const char *name, int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++)
+        if (strstr(name, argv[i]))
+            return 1;
+    return argc < 2;
+}
+
+int main(int argc, char **argv)
+{
+    const struct ldl_kern *const *all = ldl_kern_all();
+    if (!all[0]) {
+        fprintf(stderr, "bench_kern: this processor runs no level of this build\n");
+        return 3;
+    }
+    printf("%-16s", "ns/element, GB/s");
+    for (size_t l = 0; all[l]; l++)
+        printf("  %15s", all[l]->level);
+    printf("\n");
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        if (!wanted(rows[i].name, argc, argv))
+            continue;
+        printf("%-16s", rows[i].name);
+        for (size_t l = 0; all[l]; l++) {
+            fill(all[l]);
+            double ns = measure(&rows[i], all[l]);
+            printf("  %7.3f %7.1f", ns, rows[i].bytes / ns);
+            fflush(stdout);
+        }
+        printf("\n");
+    }
+    return 0;
+}
