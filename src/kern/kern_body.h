@@ -403,14 +403,22 @@ static void census_sums(struct ldl_census *c, const float *x, size_t n, uint32_t
     c->sum_above += fold(above);
 }
 
+enum { CENSUS_RUN = 64 };
+
+/* Elements inside the bracket are first moved together without a branch: of bf16 task vectors a tenth
+ * and more share the magnitude that is looked for, which no branch predictor can guess. */
 static void census_bins(uint64_t *restrict bins, const float *restrict x, size_t n, uint32_t from,
                         uint32_t span, int shift)
 {
+    uint32_t inside[CENSUS_RUN];
+    size_t count = 0;
     for (size_t i = 0; i < n; i++) {
         uint32_t a = (bits_of(x[i]) & 0x7fffffffu) - from;
-        if (a <= span)
-            bins[a >> shift]++;
+        inside[count] = a;
+        count += a <= span;
     }
+    for (size_t i = 0; i < count; i++)
+        bins[inside[i] >> shift]++;
 }
 
 static void census(struct ldl_census *c, uint64_t *bins, const float *x, size_t n, uint32_t from,
@@ -428,14 +436,13 @@ static void census(struct ldl_census *c, uint64_t *bins, const float *x, size_t 
         c->above_min = above_min;
     census_sums(c, x, n, to);
 
-    /* Few elements are inside a narrow bracket: look at 16 at once before looking at one. */
-    size_t i = 0;
-    for (; i + LANES <= n; i += LANES) {
+    /* Often none of a run is inside a narrow bracket, which vectors see at once. */
+    for (size_t i = 0; i < n; i += CENSUS_RUN) {
+        size_t run = n - i < CENSUS_RUN ? n - i : CENSUS_RUN;
         uint32_t any = 0;
-        for (int l = 0; l < LANES; l++)
+        for (size_t l = 0; l < run; l++)
             any |= (uint32_t)((bits_of(x[i + l]) & 0x7fffffffu) - from <= to - from);
         if (any)
-            census_bins(bins, x + i, LANES, from, to - from, shift);
+            census_bins(bins, x + i, run, from, to - from, shift);
     }
-    census_bins(bins, x + i, n - i, from, to - from, shift);
 }
