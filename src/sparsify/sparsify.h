@@ -23,6 +23,7 @@ struct ldl_subject {
     const struct ldl_kern *k;
     const char *tensor; /* name */
     uint64_t n;         /* elements, > 0 */
+    uint64_t cols;      /* elements of a row: n of a tensor with one dimension, else n / dim[0] */
     uint32_t model;     /* number in the recipe's order */
     uint64_t seed;
 };
