@@ -60,7 +60,7 @@ static void put_models(struct ldl_buf *b, const struct ldl_plan *p)
 
 static const char *rounds(const struct ldl_plan *p)
 {
-    const struct ldl_sparsifier *s = p->merge.method->sparsifier;
+    const struct ldl_sparsifier *s = p->recipe.method->sparsifier;
     return s ? s->rounds : "0";
 }
 
@@ -92,7 +92,7 @@ static void put_params(struct ldl_buf *b, const struct ldl_plan *p, const struct
 
 static void put_method(struct ldl_buf *b, const struct ldl_plan *p)
 {
-    const struct ldl_method *m = p->merge.method;
+    const struct ldl_method *m = p->recipe.method;
     ldl_buf_printf(b, "method    %s = %s x %s; %zu models%s\n", m->name,
                    m->sparsifier ? m->sparsifier->name : "no sparsifier", m->combiner->name,
                    p->nmodels, p->base ? ", task vectors against the base" : ", no base");
@@ -133,7 +133,7 @@ static void plan_text(struct ldl_buf *b, const ladle_plan *plan)
     ldl_buf_printf(b, "reading   %s for each pass over all inputs\n", ldl_human(size, p->bytes_in));
     ldl_buf_printf(b,
                    "passes    1 that writes, after %s by the sparsifier and %d by the combiner\n",
-                   rounds(p), p->merge.method->combiner->facts != 0);
+                   rounds(p), p->recipe.method->combiner->facts != 0);
     ldl_buf_printf(b, "memory    at most about %s, %d thread%s, tiles of %zu elements\n",
                    ldl_human(size, plan->budget.peak_bytes), plan->budget.threads,
                    plan->budget.threads == 1 ? "" : "s", plan->budget.tile_elems);
@@ -203,7 +203,7 @@ static void json_settings(struct ldl_buf *b, const struct ldl_plan *p)
 static void plan_json(struct ldl_buf *b, const ladle_plan *plan)
 {
     const struct ldl_plan *p = &plan->plan;
-    const struct ldl_method *m = p->merge.method;
+    const struct ldl_method *m = p->recipe.method;
     ldl_buf_puts(b, "{\n  ");
     json_pair(b, "method", m->name);
     ldl_buf_puts(b, ",\n  ");

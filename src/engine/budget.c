@@ -74,7 +74,7 @@ static uint64_t least_facts(const struct ldl_plan *p)
 {
     uint64_t most = 0;
     for (size_t t = 0; t < p->njobs; t++)
-        most = LDL_MAX(most, ldl_job_state_bytes(p, &p->job[t]) + ldl_job_acc_bytes(p, &p->job[t]));
+        most = LDL_MAX(most, ldl_job_state_bytes(p, &p->job[t]) + ldl_job_acc_bytes(&p->job[t]));
     return most;
 }
 

@@ -146,7 +146,7 @@ static int claim_open(struct ldl_sched *s, struct ldl_claim *c)
     if (s->next_job >= p->njobs || s->failed_job < p->njobs || !slot)
         return 0;
     const struct ldl_job *j = &p->job[s->next_job];
-    uint64_t state = ldl_job_state_bytes(p, j), acc = ldl_job_acc_bytes(p, j);
+    uint64_t state = ldl_job_state_bytes(p, j), acc = ldl_job_acc_bytes(j);
     if (s->in_flight && s->facts_bytes + state + acc > s->budget->facts_bytes)
         return 0;
     slot->used = slot->busy = 1;
@@ -243,7 +243,7 @@ static int open_job(struct ldl_sched *s, struct ldl_slot *slot, struct ldl_err *
         return 0;
     if (j->scales && !(slot->blocks_max = ldl_calloc(j->scales->n, sizeof *slot->blocks_max)))
         return ldl_oom(err);
-    int rc = ldl_work_begin(&slot->work, &s->plan->merge, s->kern, j->name, j->n, err);
+    int rc = ldl_work_begin(&slot->work, j->merge, s->kern, j->name, j->n, ldl_job_cols(j), err);
     if (rc == 0)
         rc = begin_views(s, slot, err);
     return rc ? rc : open_pass(s, slot, err);
@@ -272,7 +272,7 @@ static void tell_tile(struct ldl_sched *s, const struct ldl_claim *c, uint64_t w
 {
     struct ldl_slot *slot = c->slot;
     const struct ldl_job *j = &s->plan->job[slot->job];
-    uint64_t passes = slot->copy ? 1 : ldl_merge_usual_passes(&s->plan->merge);
+    uint64_t passes = slot->copy ? 1 : ldl_merge_usual_passes(s->plan->job[slot->job].merge);
     int writes = slot->copy || slot->map;
     uint64_t most = writes ? j->bytes : j->bytes / passes * (passes - 1);
     uint64_t bytes = writes ? written : c->count * (j->bytes / slot->blocks);

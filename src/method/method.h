@@ -21,7 +21,8 @@ struct ldl_runs {
     uint64_t first;
     size_t n;
     float *const *t;
-    void *scratch; /* as in struct ldl_run, and LDL_BLOCK floats after it */
+    const float *base; /* for combiners with base_is_input; NULL: no base */
+    void *scratch;     /* as in struct ldl_run, and LDL_BLOCK floats after it */
 };
 static inline float *ldl_runs_floats(const struct ldl_runs *r)
 {
@@ -34,7 +35,9 @@ struct ldl_combiner {
     const struct ldl_param *param;
     size_t nparams, params_bytes;
     size_t min_models, max_models;
-    int identity; /* the output is the one model, so bytes that fit may be copied */
+    int base_is_input; /* the base is one of the tensors that are combined: nothing is subtracted from
+                        * the models and nothing added to the result */
+    int identity;      /* the output is the one model, so bytes that fit may be copied */
 
     /* Rules that tie parameters and the number of models together; NULL: none. */
     int (*check)(const void *params, size_t m, struct ldl_err *err);

@@ -5,25 +5,58 @@
 
 /* ---- the row with its parameters ---- */
 
-int ldl_merge_init(struct ldl_merge *g, const struct ldl_method *method, size_t m, uint64_t seed,
-                   const struct ldl_value *values, size_t nvalues, struct ldl_err *err)
+static int fill_values(const struct ldl_settings *settings, const struct ldl_param *rows,
+                       size_t nrows, size_t model, size_t m, void *into, double *room,
+                       struct ldl_err *err)
 {
-    const struct ldl_sparsifier *s = method->sparsifier;
+    const struct ldl_value_settings *s = (const struct ldl_value_settings *)settings;
+    (void)model;
+    (void)m;
+    (void)room;
+    return ldl_params_fill(rows, nrows, into, s->value, s->n, err);
+}
+
+void ldl_value_settings(struct ldl_value_settings *s, const struct ldl_value *value, size_t n)
+{
+    *s = (struct ldl_value_settings){ { fill_values }, value, n };
+}
+
+static int fill_sparsifier(struct ldl_merge *g, const struct ldl_settings *settings,
+                           struct ldl_err *err)
+{
+    const struct ldl_sparsifier *s = g->method->sparsifier;
+    int rc = 0;
+    if (!s)
+        return 0;
+    if (!(g->sparsifier_params = ldl_calloc(g->m, sizeof *g->sparsifier_params)))
+        return ldl_oom(err);
+    for (size_t i = 0; rc == 0 && i < g->m; i++) {
+        if (!(g->sparsifier_params[i] = ldl_calloc(1, s->params_bytes)))
+            return ldl_oom(err);
+        rc = settings->fill(settings, s->param, s->nparams, i, g->m, g->sparsifier_params[i], NULL,
+                            err);
+        if (rc == 0 && s->check)
+            rc = s->check(g->sparsifier_params[i], err);
+    }
+    return rc;
+}
+
+int ldl_merge_init(struct ldl_merge *g, const struct ldl_method *method, size_t m, uint64_t seed,
+                   const struct ldl_settings *settings, struct ldl_err *err)
+{
     const struct ldl_combiner *c = method->combiner;
     int rc;
     *g = (struct ldl_merge){ .method = method, .m = m, .seed = seed };
     g->combiner_params = ldl_calloc(1, c->params_bytes);
-    g->sparsifier_params = ldl_calloc(1, s ? s->params_bytes : 1);
-    if (!g->combiner_params || !g->sparsifier_params)
+    g->room = ldl_calloc(m * LDL_MAX(c->nparams, (size_t)1), sizeof *g->room);
+    if (!g->combiner_params || !g->room)
         rc = ldl_oom(err);
     else
-        rc = ldl_params_fill(c->param, c->nparams, g->combiner_params, values, nvalues, err);
-    if (rc == 0 && s)
-        rc = ldl_params_fill(s->param, s->nparams, g->sparsifier_params, values, nvalues, err);
+        rc = settings->fill(settings, c->param, c->nparams, m, m, g->combiner_params, g->room, err);
     if (rc == 0 && c->check)
         rc = c->check(g->combiner_params, m, err);
-    if (rc == 0 && s && s->check)
-        rc = s->check(g->sparsifier_params, err);
+    if (rc == 0)
+        rc = fill_sparsifier(g, settings, err);
     if (rc)
         ldl_merge_free(g);
     return rc;
@@ -31,8 +64,11 @@ int ldl_merge_init(struct ldl_merge *g, const struct ldl_method *method, size_t 
 
 void ldl_merge_free(struct ldl_merge *g)
 {
+    for (size_t i = 0; g->sparsifier_params && i < g->m; i++)
+        ldl_free(g->sparsifier_params[i]);
     ldl_free(g->sparsifier_params);
     ldl_free(g->combiner_params);
+    ldl_free(g->room);
     *g = (struct ldl_merge){ 0 };
 }
 
@@ -64,7 +100,7 @@ static int wants_rounds(const struct ldl_work *w)
 }
 
 int ldl_work_begin(struct ldl_work *w, const struct ldl_merge *g, const struct ldl_kern *k,
-                   const char *tensor, uint64_t n, struct ldl_err *err)
+                   const char *tensor, uint64_t n, uint64_t cols, struct ldl_err *err)
 {
     const struct ldl_sparsifier *s = g->method->sparsifier;
     size_t facts = g->method->combiner->facts;
@@ -77,9 +113,9 @@ int ldl_work_begin(struct ldl_work *w, const struct ldl_merge *g, const struct l
         rc = ldl_oom(err);
     for (size_t i = 0; rc == 0 && s && i < g->m; i++) {
         struct ldl_subject subject = {
-            .k = k, .tensor = tensor, .n = n, .model = (uint32_t)i, .seed = g->seed
+            .k = k, .tensor = tensor, .n = n, .cols = cols, .model = (uint32_t)i, .seed = g->seed
         };
-        rc = s->begin(&w->state[i], &subject, g->sparsifier_params, err);
+        rc = s->begin(&w->state[i], &subject, g->sparsifier_params[i], err);
     }
     if (rc)
         ldl_work_end(w);
@@ -197,9 +233,14 @@ static struct ldl_run run_of(const struct ldl_block *b, size_t i)
     return (struct ldl_run){ .first = b->first, .n = b->n, .x = b->t[i], .scratch = b->scratch };
 }
 
+static int is_base_subtracted(const struct ldl_work *w, const struct ldl_block *b)
+{
+    return b->base && !w->g->method->combiner->base_is_input;
+}
+
 static void to_task_vectors(const struct ldl_work *w, const struct ldl_block *b)
 {
-    for (size_t i = 0; b->base && i < w->g->m; i++)
+    for (size_t i = 0; is_base_subtracted(w, b) && i < w->g->m; i++)
         w->k->sub(b->t[i], b->base, b->n);
 }
 
@@ -213,7 +254,9 @@ static void sparsify(const struct ldl_work *w, const struct ldl_block *b)
 
 static struct ldl_runs runs_of(const struct ldl_block *b)
 {
-    return (struct ldl_runs){ .first = b->first, .n = b->n, .t = b->t, .scratch = b->scratch };
+    return (struct ldl_runs){
+        .first = b->first, .n = b->n, .t = b->t, .base = b->base, .scratch = b->scratch
+    };
 }
 
 int ldl_work_scan(struct ldl_work *w, struct ldl_work_acc *a, const struct ldl_block *b,
@@ -242,6 +285,6 @@ void ldl_work_map(const struct ldl_work *w, const struct ldl_block *b, float *ou
     to_task_vectors(w, b);
     sparsify(w, b);
     w->g->method->combiner->map(w->k, w->g->combiner_params, w->g->m, w->plain, &runs, out);
-    if (b->base)
+    if (is_base_subtracted(w, b))
         w->k->add(out, b->base, b->n);
 }

@@ -12,15 +12,33 @@
 
 #include "method/method.h"
 
-/* A named row with its parameters filled in: what is done to every tensor. */
+/* Where parameters come from. An input language may give them for each model, layer and tensor. */
+struct ldl_settings {
+    /* Writes every row's value into the struct at `into`. model: whose parameters they are; m or
+     * more: of the method as a whole, and then a list row has an item for each of the m models, for
+     * which `room` holds m doubles for each list row in turn. */
+    int (*fill)(const struct ldl_settings *s, const struct ldl_param *rows, size_t nrows,
+                size_t model, size_t m, void *into, double *room, struct ldl_err *err);
+};
+/* The settings of a language whose values are the same for all models and tensors. */
+struct ldl_value_settings {
+    struct ldl_settings settings;
+    const struct ldl_value *value;
+    size_t n;
+};
+void ldl_value_settings(struct ldl_value_settings *s, const struct ldl_value *value, size_t n);
+
+/* A named row with its parameters filled in: what is done to a tensor. */
 struct ldl_merge {
     const struct ldl_method *method;
-    void *sparsifier_params, *combiner_params; /* owned */
+    void *combiner_params;
+    void **sparsifier_params; /* one for each model, or NULL */
+    double *room;             /* of lists */
     size_t m;
     uint64_t seed;
 };
 int ldl_merge_init(struct ldl_merge *g, const struct ldl_method *method, size_t m, uint64_t seed,
-                   const struct ldl_value *values, size_t nvalues, struct ldl_err *err);
+                   const struct ldl_settings *settings, struct ldl_err *err);
 void ldl_merge_free(struct ldl_merge *g);
 /* Most bytes for one tensor of n elements: state, and one accumulator. */
 uint64_t ldl_merge_state_bytes(const struct ldl_merge *g, uint64_t n);
@@ -53,8 +71,9 @@ struct ldl_block {
     void *scratch;     /* LDL_RUNS_SCRATCH bytes, 64-byte aligned */
 };
 
+/* n elements in rows of cols (see struct ldl_subject). */
 int ldl_work_begin(struct ldl_work *w, const struct ldl_merge *g, const struct ldl_kern *k,
-                   const char *tensor, uint64_t n, struct ldl_err *err);
+                   const char *tensor, uint64_t n, uint64_t cols, struct ldl_err *err);
 /* Closes the pass before (its accumulators: acc[0 .. naccs)) and opens the next. *stride: which
  * blocks it wants; *map: it is the last one. */
 int ldl_work_next(struct ldl_work *w, struct ldl_work_acc *const *acc, size_t naccs,

@@ -64,7 +64,7 @@ static enum ldl_job_kind kind_of(const struct ldl_plan *p, const struct ldl_job 
     int same = v->ops->fetch && v->stored->dtype == j->dtype && !j->scales;
     if (!ldl_dtype_is_float(v->dtype) || v->n == 0)
         return LDL_JOB_COPY;
-    return p->merge.method->combiner->identity && same ? LDL_JOB_COPY : LDL_JOB_MERGE;
+    return p->recipe.method->combiner->identity && same ? LDL_JOB_COPY : LDL_JOB_MERGE;
 }
 
 /* ---- jobs ---- */
@@ -116,6 +116,7 @@ static int make_job(struct ldl_plan *p, size_t t, struct ldl_err *err)
         j->dtype = output_dtype(p, j);
     j->bytes = ldl_dtype_span(j->dtype, j->n);
     j->kind = kind_of(p, j);
+    j->merge = &p->merge[0];
     return rc;
 }
 
@@ -150,13 +151,13 @@ uint64_t ldl_job_state_bytes(const struct ldl_plan *p, const struct ldl_job *j)
 {
     if (j->kind != LDL_JOB_MERGE)
         return 0;
-    uint64_t sum = ldl_merge_state_bytes(&p->merge, j->n) + (j->scales ? j->scales->bytes : 0);
+    uint64_t sum = ldl_merge_state_bytes(j->merge, j->n) + (j->scales ? j->scales->bytes : 0);
     for (size_t i = 0; i < ldl_plan_inputs(p); i++)
         sum += ldl_view_state_bytes(ldl_job_input(p, j, i));
     return sum;
 }
 
-uint64_t ldl_job_acc_bytes(const struct ldl_plan *p, const struct ldl_job *j)
+uint64_t ldl_job_acc_bytes(const struct ldl_job *j)
 {
-    return j->kind == LDL_JOB_MERGE ? ldl_merge_acc_bytes(&p->merge, j->n) : 0;
+    return j->kind == LDL_JOB_MERGE ? ldl_merge_acc_bytes(j->merge, j->n) : 0;
 }

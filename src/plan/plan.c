@@ -53,6 +53,20 @@ static int open_models(struct ldl_plan *p, struct ldl_err *err)
     return rc ? rc : ldl_match(p->model, n, err);
 }
 
+/* ---- the method with its parameters ---- */
+
+static int make_merge(struct ldl_plan *p, struct ldl_err *err)
+{
+    const struct ldl_recipe *r = &p->recipe;
+    struct ldl_value_settings s;
+    if (!(p->merge = ldl_calloc(1, sizeof *p->merge)))
+        return ldl_oom(err);
+    ldl_value_settings(&s, r->value, r->nvalues);
+    int rc = ldl_merge_init(&p->merge[0], r->method, r->nmodels, r->seed, &s.settings, err);
+    p->nmerges = rc == 0;
+    return rc;
+}
+
 /* ---- all of it ---- */
 
 int ldl_plan_make(struct ldl_plan *p, struct ldl_recipe *recipe, struct ldl_err *err)
@@ -63,7 +77,7 @@ int ldl_plan_make(struct ldl_plan *p, struct ldl_recipe *recipe, struct ldl_err 
     if (r->method == &recipe->own_method) /* the row lived inside the recipe that moved */
         r->method = &r->own_method;
     p->container = ldl_format_find(r->format);
-    int rc = ldl_merge_init(&p->merge, r->method, r->nmodels, r->seed, r->value, r->nvalues, err);
+    int rc = make_merge(p, err);
     if (rc == 0)
         rc = open_models(p, err);
     if (rc == 0)
@@ -97,7 +111,9 @@ void ldl_plan_free(struct ldl_plan *p)
     ldl_buf_free(&p->index);
     ldl_buf_free(&p->config);
     ldl_names_free(&p->side);
-    ldl_merge_free(&p->merge);
+    for (size_t i = 0; i < p->nmerges; i++)
+        ldl_merge_free(&p->merge[i]);
+    ldl_free(p->merge);
     ldl_recipe_free(&p->recipe);
     *p = (struct ldl_plan){ 0 };
 }

@@ -23,10 +23,11 @@ struct ldl_job {
     const char *name; /* borrowed from a view, or from the plan's names */
     int ndim;
     uint64_t dim[LDL_MAX_DIMS], n;
-    const struct ldl_view **in;   /* one for each model, in recipe order */
-    const struct ldl_view *base;  /* or NULL */
-    const struct ldl_job *scales; /* of a weight written as FP8 in blocks; else NULL */
-    enum ldl_dtype dtype;         /* of the output */
+    const struct ldl_view **in;    /* one for each model, in recipe order */
+    const struct ldl_view *base;   /* or NULL */
+    const struct ldl_job *scales;  /* of a weight written as FP8 in blocks; else NULL */
+    enum ldl_dtype dtype;          /* of the output */
+    const struct ldl_merge *merge; /* of a merge job */
     size_t shard;
     uint64_t offset, bytes; /* in the shard file, data only (header included in offset) */
 };
@@ -39,7 +40,8 @@ struct ldl_shard {
 
 struct ldl_plan {
     struct ldl_recipe recipe; /* owned; moved in by ldl_plan_make */
-    struct ldl_merge merge;
+    struct ldl_merge *merge;  /* what is done to tensors; jobs share one where they can */
+    size_t nmerges;
     struct ldl_model *model;      /* recipe.nmodels, then the base if there is one */
     size_t nmodels;               /* without the base */
     const struct ldl_model *base; /* or NULL */
@@ -63,6 +65,11 @@ struct ldl_plan {
 /* Takes the recipe over (it is emptied, also on failure). On failure *p is empty. */
 int ldl_plan_make(struct ldl_plan *p, struct ldl_recipe *recipe, struct ldl_err *err);
 void ldl_plan_free(struct ldl_plan *p);
+/* Elements of a row: all of a tensor with one dimension, else of what hangs on one index of dim 0. */
+static inline uint64_t ldl_job_cols(const struct ldl_job *j)
+{
+    return j->ndim > 1 && j->dim[0] ? j->n / j->dim[0] : j->n;
+}
 /* Input i of the job: a model's view, or the base's after them. */
 static inline const struct ldl_view *ldl_job_input(const struct ldl_plan *p,
                                                    const struct ldl_job *j, size_t i)
@@ -77,6 +84,6 @@ static inline size_t ldl_plan_inputs(const struct ldl_plan *p)
  * accumulators. */
 uint64_t ldl_job_state_bytes(const struct ldl_plan *p, const struct ldl_job *j);
 /* Of one thread's accumulator in a scan pass. */
-uint64_t ldl_job_acc_bytes(const struct ldl_plan *p, const struct ldl_job *j);
+uint64_t ldl_job_acc_bytes(const struct ldl_job *j);
 
 #endif

@@ -282,6 +282,7 @@ static int take_values(struct ldl_recipe *r, const struct ldl_paddle_table *t, s
                        struct ldl_err *err)
 {
     struct ldl_merge trial;
+    struct ldl_value_settings settings;
     for (size_t i = t->first_part; i < t->end_part; i++) {
         struct ldl_arg *arg = &a->arg[i];
         if (arg->source == LDL_FROM_NOTHING || !method_uses(r->method, arg->name))
@@ -291,7 +292,8 @@ static int take_values(struct ldl_recipe *r, const struct ldl_paddle_table *t, s
         r->value[r->nvalues++] = arg->value;
         *arg = (struct ldl_arg){ 0 };
     }
-    int rc = ldl_merge_init(&trial, r->method, r->nmodels, r->seed, r->value, r->nvalues, err);
+    ldl_value_settings(&settings, r->value, r->nvalues);
+    int rc = ldl_merge_init(&trial, r->method, r->nmodels, r->seed, &settings.settings, err);
     if (rc == 0)
         ldl_merge_free(&trial);
     return rc;
