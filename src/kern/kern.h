@@ -68,6 +68,12 @@ struct ldl_kern {
     /* o = o / d in f64, rounded once; |d| < 1e-8 counts as 1. */
     void (*divide)(float *o, const double *d, size_t n);
 
+    /* mergekit's forms, in f32. concur: as agree, d += w. divide_by: o = o / d, where d = 0 counts
+     * as 1. near_swap: v = min(max(t * (1 / max(|b - x|, 1e-6)), 0), 1); o = v*x + (1-v)*b. */
+    void (*concur)(float *o, float *d, float w, const float *x, const float *e, size_t n);
+    void (*divide_by)(float *o, const float *d, size_t n);
+    void (*near_swap)(float *o, float t, const float *x, const float *b, size_t n);
+
     /* Sparsifiers, in place. trim: x = |x| < threshold ? 0 : x * factor, by magnitude bits. */
     void (*trim)(float *x, uint32_t threshold_mag, float factor, size_t n);
     /* x = draw < keep ? x / divisor : 0; keep up to 2^32 keeps all. */

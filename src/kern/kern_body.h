@@ -253,6 +253,39 @@ static void divide(float *restrict o, const double *restrict d, size_t n)
     }
 }
 
+static void concur(float *restrict o, float *restrict d, float w, const float *restrict x,
+                   const float *restrict e, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        float v = w * x[i];
+        int plus = e[i] >= 0.0f;
+        int same = (plus & (v > 0.0f)) | (!plus & (v < 0.0f));
+        float one = same ? 1.0f : 0.0f;
+        o[i] += one * v;
+        d[i] += one * w;
+    }
+}
+
+static void divide_by(float *restrict o, const float *restrict d, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        o[i] = o[i] / (d[i] == 0.0f ? 1.0f : d[i]);
+}
+
+/* A NaN of x or b goes through all of it. */
+static void near_swap(float *restrict o, float t, const float *restrict x, const float *restrict b,
+                      size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        float away = float_of(bits_of(b[i] - x[i]) & 0x7fffffffu);
+        float v = t * (1.0f / (away < 1e-6f ? 1e-6f : away));
+        v = v < 0.0f ? 0.0f : v;
+        v = v > 1.0f ? 1.0f : v;
+        float take = v * x[i], leave = (1.0f - v) * b[i];
+        o[i] = take + leave;
+    }
+}
+
 static void trim(float *x, uint32_t threshold_mag, float factor, size_t n)
 {
     for (size_t i = 0; i < n; i++) {

@@ -18,15 +18,18 @@ const struct ldl_combiner *const ldl_combiners[] = {
 };
 #undef LDL_COMBINER
 
-#define LDL_PLAIN(lang, nm, c, text) { #lang, #nm, text, NULL, &ldl_combiner_##c },
+#define LDL_PLAIN(lang, nm, c, text) { #lang, #nm, text, NULL, &ldl_combiner_##c, NULL },
 #define LDL_SPARSE(lang, nm, s, c, text)                                                           \
-    { #lang, #nm, text, &ldl_sparsifier_##s, &ldl_combiner_##c },
+    { #lang, #nm, text, &ldl_sparsifier_##s, &ldl_combiner_##c, NULL },
+#define LDL_SPARSE_WITH(lang, nm, s, c, defaults, text)                                            \
+    { #lang, #nm, text, &ldl_sparsifier_##s, &ldl_combiner_##c, defaults },
 const struct ldl_method ldl_methods[] = {
 #include "method/named.def"
     { 0 }
 };
 #undef LDL_PLAIN
 #undef LDL_SPARSE
+#undef LDL_SPARSE_WITH
 
 const struct ldl_combiner *ldl_combiner_find(const char *name)
 {

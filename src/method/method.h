@@ -37,7 +37,10 @@ struct ldl_combiner {
     size_t min_models, max_models;
     int base_is_input; /* the base is one of the tensors that are combined: nothing is subtracted from
                         * the models and nothing added to the result */
-    int identity;      /* the output is the one model, so bytes that fit may be copied */
+    int needs_base;
+    int promotes; /* without a word on the type, the output has the widest of the models' types */
+    /* Is the output the one model, so that bytes which fit may be copied? NULL: never. */
+    int (*is_identity)(const void *params);
 
     /* Rules that tie parameters and the number of models together; NULL: none. */
     int (*check)(const void *params, size_t m, struct ldl_err *err);
@@ -61,6 +64,15 @@ enum { LDL_COMBINER_PLAIN = LDL_MAX_MODELS, LDL_COMBINER_FACTS = 8 };
 #define LDL_PARAM_NORMALIZE(s)                                                                     \
     LDL_PARAM_BOOL(s, normalize, false, "divide by the sum of the weights that take part")
 
+/* Those of mergekit's language. */
+#define LDL_PARAM_WEIGHT(s) LDL_PARAM_DOUBLES(s, weight, -1e18, 1e18, "of each model; required")
+#define LDL_PARAM_LAMBDA(s)                                                                        \
+    LDL_PARAM_DOUBLE(s, lambda, -1e18, 1e18, 1, "factor of what is added to the base")
+#define LDL_PARAM_T(s, text)                                                                       \
+    {                                                                                              \
+        "t", LDL_T_DOUBLE, offsetof(s, t), -1e18, 1e18, NULL, NULL, text                           \
+    }
+
 extern const struct ldl_combiner *const ldl_combiners[]; /* list.def order, last is NULL */
 const struct ldl_combiner *ldl_combiner_find(const char *name);
 
@@ -68,6 +80,8 @@ struct ldl_method {
     const char *language, *name, *summary;
     const struct ldl_sparsifier *sparsifier; /* NULL: none */
     const struct ldl_combiner *combiner;
+    const char
+        *defaults; /* "normalize=true": where they differ from the parts' own; NULL: nowhere */
 };
 extern const struct ldl_method ldl_methods[]; /* named.def order; last has a NULL name */
 const struct ldl_method *ldl_method_find(const char *language, const char *name);

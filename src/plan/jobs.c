@@ -64,7 +64,9 @@ static enum ldl_job_kind kind_of(const struct ldl_plan *p, const struct ldl_job 
     int same = v->ops->fetch && v->stored->dtype == j->dtype && !j->scales;
     if (!ldl_dtype_is_float(v->dtype) || v->n == 0)
         return LDL_JOB_COPY;
-    return p->recipe.method->combiner->identity && same ? LDL_JOB_COPY : LDL_JOB_MERGE;
+    const struct ldl_combiner *c = p->recipe.method->combiner;
+    int identity = c->is_identity && c->is_identity(j->merge->combiner_params);
+    return identity && same ? LDL_JOB_COPY : LDL_JOB_MERGE;
 }
 
 /* ---- jobs ---- */
@@ -115,8 +117,8 @@ static int make_job(struct ldl_plan *p, size_t t, struct ldl_err *err)
     else
         j->dtype = output_dtype(p, j);
     j->bytes = ldl_dtype_span(j->dtype, j->n);
-    j->kind = kind_of(p, j);
     j->merge = &p->merge[0];
+    j->kind = kind_of(p, j);
     return rc;
 }
 

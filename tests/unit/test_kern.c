@@ -78,6 +78,37 @@ static void same(const float *a, const float *b, size_t n, const char *what, con
                      (double)b[i]);
 }
 
+/* The forms of mergekit, on the arrays of elementwise(). */
+static void mergekits(const struct ldl_kern *k, const float *x, const float *y, size_t n)
+{
+    static float d[ROOM], d_want[ROOM];
+    memcpy(got, y, n * 4);
+    memset(d, 0, n * 4);
+    k->concur(got, d, -0.3f, x, y, n);
+    for (size_t i = 0; i < n; i++) {
+        volatile float v = -0.3f * x[i];
+        float one = (y[i] >= 0 ? v > 0 : v < 0) ? 1.0f : 0.0f;
+        volatile float masked = one * v, weight = one * -0.3f;
+        want[i] = y[i] + masked;
+        d_want[i] = 0.0f + weight;
+    }
+    same(got, want, n, "concur", k->level);
+    same(d, d_want, n, "concur's weights", k->level);
+    k->divide_by(got, d, n);
+    for (size_t i = 0; i < n; i++)
+        want[i] = want[i] / (d_want[i] == 0 ? 1.0f : d_want[i]);
+    same(got, want, n, "divide_by", k->level);
+    k->near_swap(got, 0.01f, x, y, n);
+    for (size_t i = 0; i < n; i++) {
+        float away = fabsf(y[i] - x[i]);
+        volatile float once = 1.0f / (away < 1e-6f ? 1e-6f : away), v = 0.01f * once;
+        v = v < 0 ? 0.0f : v > 1 ? 1.0f : v;
+        volatile float take = v * x[i], leave = (1.0f - v) * y[i];
+        want[i] = take + leave;
+    }
+    same(got, want, n, "near_swap", k->level);
+}
+
 static void elementwise(void **state)
 {
     (void)state;
@@ -195,6 +226,7 @@ static void voting(void **state)
         for (size_t i = 0; i < n; i++)
             want[i] = (float)((double)x[i] / (fabs(dgot[i]) < 1e-8 ? 1.0 : dgot[i]));
         same(got, want, n, "divide", k->level);
+        mergekits(k, x, y, n);
     })
 }
 
