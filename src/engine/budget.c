@@ -41,7 +41,7 @@ static size_t widest(const struct ldl_plan *p)
     for (size_t t = 0; t < p->njobs; t++) {
         const struct ldl_job *j = &p->job[t];
         bytes = LDL_MAX(bytes, elem_bytes(j->dtype));
-        for (size_t i = 0; i < p->nmodels; i++)
+        for (size_t i = 0; i < j->m; i++)
             bytes = LDL_MAX(bytes, elem_bytes(j->in[i]->stored->dtype));
         if (j->base)
             bytes = LDL_MAX(bytes, elem_bytes(j->base->stored->dtype));
@@ -74,15 +74,15 @@ static uint64_t least_facts(const struct ldl_plan *p)
 {
     uint64_t most = 0;
     for (size_t t = 0; t < p->njobs; t++)
-        most = LDL_MAX(most, ldl_job_state_bytes(p, &p->job[t]) + ldl_job_acc_bytes(&p->job[t]));
+        most = LDL_MAX(most, ldl_job_state_bytes(&p->job[t]) + ldl_job_acc_bytes(&p->job[t]));
     return most;
 }
 
 static size_t aux_bytes(const struct ldl_plan *p)
 {
     for (size_t t = 0; t < p->njobs; t++)
-        for (size_t i = 0; p->job[t].kind == LDL_JOB_MERGE && i < ldl_plan_inputs(p); i++)
-            if (ldl_job_input(p, &p->job[t], i)->ops->wants_aux)
+        for (size_t i = 0; p->job[t].kind == LDL_JOB_MERGE && i < ldl_job_inputs(&p->job[t]); i++)
+            if (ldl_job_input(&p->job[t], i)->ops->wants_aux)
                 return AUX_BYTES;
     return 0;
 }

@@ -47,8 +47,8 @@ static void drop_accs(struct ldl_sched *s, struct ldl_slot *slot)
 static void end_views(struct ldl_sched *s, struct ldl_slot *slot)
 {
     const struct ldl_job *j = &s->plan->job[slot->job];
-    for (size_t i = 0; i < ldl_plan_inputs(s->plan); i++) {
-        ldl_view_end(ldl_job_input(s->plan, j, i), slot->view_state[i]);
+    for (size_t i = 0; i < ldl_job_inputs(j); i++) {
+        ldl_view_end(ldl_job_input(j, i), slot->view_state[i]);
         slot->view_state[i] = NULL;
     }
 }
@@ -146,7 +146,7 @@ static int claim_open(struct ldl_sched *s, struct ldl_claim *c)
     if (s->next_job >= p->njobs || s->failed_job < p->njobs || !slot)
         return 0;
     const struct ldl_job *j = &p->job[s->next_job];
-    uint64_t state = ldl_job_state_bytes(p, j), acc = ldl_job_acc_bytes(j);
+    uint64_t state = ldl_job_state_bytes(j), acc = ldl_job_acc_bytes(j);
     if (s->in_flight && s->facts_bytes + state + acc > s->budget->facts_bytes)
         return 0;
     slot->used = slot->busy = 1;
@@ -224,8 +224,8 @@ static int begin_views(struct ldl_sched *s, struct ldl_slot *slot, struct ldl_er
 {
     const struct ldl_job *j = &s->plan->job[slot->job];
     int rc = 0;
-    for (size_t i = 0; rc == 0 && i < ldl_plan_inputs(s->plan); i++)
-        rc = ldl_view_begin(ldl_job_input(s->plan, j, i), s->kern, &slot->view_state[i], err);
+    for (size_t i = 0; rc == 0 && i < ldl_job_inputs(j); i++)
+        rc = ldl_view_begin(ldl_job_input(j, i), s->kern, &slot->view_state[i], err);
     return rc ? ldl_context(err, "tensor %s", j->name) : 0;
 }
 

@@ -98,7 +98,7 @@ static int read_one(struct ldl_worker *w, const struct ldl_slot *slot, size_t re
                     uint64_t first, size_t n, uint64_t limit, float *to, struct ldl_err *err)
 {
     const struct ldl_plan *p = w->sched->plan;
-    const struct ldl_view *v = ldl_job_input(p, &p->job[slot->job], reader);
+    const struct ldl_view *v = ldl_job_input(&p->job[slot->job], reader);
     w->reader[reader].limit = limit;
     w->reader[reader].state = slot->view_state[reader];
     w->bytes_read += ldl_dtype_span(v->stored->dtype, n);
@@ -112,13 +112,13 @@ static int read_block(struct ldl_worker *w, const struct ldl_claim *c, uint64_t 
     const struct ldl_plan *p = w->sched->plan;
     const struct ldl_job *j = &p->job[c->slot->job];
     int rc = 0;
-    for (size_t i = 0; rc == 0 && i < p->nmodels; i++) {
+    for (size_t i = 0; rc == 0 && i < j->m; i++) {
         rc = read_one(w, c->slot, i, first, n, limit, w->t[i], err);
         if (rc == 0 && c->slot->map)
-            count_in(w, w->sched->kern, c->slot->job, i, w->t[i], n);
+            count_in(w, w->sched->kern, c->slot->job, ldl_job_model(p, j, i), w->t[i], n);
     }
     if (rc == 0 && j->base) {
-        rc = read_one(w, c->slot, p->nmodels, first, n, limit, w->base, err);
+        rc = read_one(w, c->slot, j->m, first, n, limit, w->base, err);
         if (rc == 0 && c->slot->map)
             count_in(w, w->sched->kern, c->slot->job, p->nmodels, w->base, n);
     }

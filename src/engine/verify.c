@@ -9,7 +9,7 @@ enum { WINDOW = 256 * 1024 };
 static int compare(const struct ldl_plan *p, const struct ldl_job *j, size_t other,
                    struct ldl_reader *r, struct ldl_err *err)
 {
-    const struct ldl_view *v = ldl_job_input(p, j, other);
+    const struct ldl_view *v = ldl_job_input(j, other);
     const unsigned char *a, *b;
     uint64_t some = WINDOW / ldl_dtype_unit_bytes(j->dtype) * ldl_dtype_unit(j->dtype);
     for (uint64_t at = 0; at < v->n; at += some) {
@@ -24,7 +24,8 @@ static int compare(const struct ldl_plan *p, const struct ldl_job *j, size_t oth
                 err, LDL_EINPUT,
                 "tensor %s (%s) has other values in %s than in %s; tensors of this type "
                 "cannot be merged, only copied when all models agree",
-                v->name, ldl_dtype_name(v->dtype), p->model[other].asked, p->model[0].asked);
+                v->name, ldl_dtype_name(v->dtype), p->model[ldl_job_model(p, j, other)].asked,
+                p->model[ldl_job_model(p, j, 0)].asked);
     }
     return 0;
 }
@@ -36,7 +37,8 @@ int ldl_verify_copies(const struct ldl_plan *p, struct ldl_err *err)
     int rc = buf ? 0 : ldl_oom(err);
     r[1] = (struct ldl_reader){ .buf = buf ? buf + WINDOW : NULL, .cap = WINDOW };
     for (size_t t = 0; rc == 0 && t < p->njobs; t++)
-        for (size_t i = 1; rc == 0 && p->job[t].kind == LDL_JOB_COPY && i < ldl_plan_inputs(p); i++)
+        for (size_t i = 1;
+             rc == 0 && p->job[t].kind == LDL_JOB_COPY && i < ldl_job_inputs(&p->job[t]); i++)
             rc = compare(p, &p->job[t], i, r, err);
     ldl_free(buf);
     return rc;

@@ -86,7 +86,9 @@ static int add_scales(struct ldl_plan *p, struct ldl_job *weight, struct ldl_err
             p->model[0].asked, name, weight->name);
     if (ldl_names_add(&p->made_names, name))
         return ldl_oom(err);
-    *j = (struct ldl_job){ .kind = LDL_JOB_SCALES, .in = weight->in, .dtype = LDL_F32, .ndim = 2 };
+    *j = (struct ldl_job){
+        .kind = LDL_JOB_SCALES, .m = weight->m, .in = weight->in, .dtype = LDL_F32, .ndim = 2
+    };
     j->name = p->made_names.name[p->made_names.n - 1];
     j->dim[0] = ldl_fp8_blocks(weight->dim[0]);
     j->dim[1] = ldl_fp8_blocks(weight->dim[1]);
@@ -103,6 +105,7 @@ static int make_job(struct ldl_plan *p, size_t t, struct ldl_err *err)
     struct ldl_job *j = &p->job[p->njobs++];
     size_t m = p->nmodels;
     int rc = 0;
+    j->m = m;
     j->in = p->views + t * m;
     j->in[0] = first;
     for (size_t i = 1; i < m; i++)
@@ -125,7 +128,7 @@ static int make_job(struct ldl_plan *p, size_t t, struct ldl_err *err)
 static int note_wide(struct ldl_plan *p, struct ldl_err *err)
 {
     for (size_t t = 0; t < p->njobs; t++)
-        for (size_t i = 0; i < p->nmodels && p->job[t].kind == LDL_JOB_MERGE; i++)
+        for (size_t i = 0; i < p->job[t].m && p->job[t].kind == LDL_JOB_MERGE; i++)
             if (p->job[t].in[i]->dtype == LDL_F64)
                 return ldl_plan_note(
                     p, "float64 tensors are computed in float32, so they lose precision", err);
@@ -149,13 +152,13 @@ int ldl_plan_jobs(struct ldl_plan *p, struct ldl_err *err)
 
 /* ---- what they take ---- */
 
-uint64_t ldl_job_state_bytes(const struct ldl_plan *p, const struct ldl_job *j)
+uint64_t ldl_job_state_bytes(const struct ldl_job *j)
 {
     if (j->kind != LDL_JOB_MERGE)
         return 0;
     uint64_t sum = ldl_merge_state_bytes(j->merge, j->n) + (j->scales ? j->scales->bytes : 0);
-    for (size_t i = 0; i < ldl_plan_inputs(p); i++)
-        sum += ldl_view_state_bytes(ldl_job_input(p, j, i));
+    for (size_t i = 0; i < ldl_job_inputs(j); i++)
+        sum += ldl_view_state_bytes(ldl_job_input(j, i));
     return sum;
 }
 

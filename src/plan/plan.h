@@ -23,7 +23,9 @@ struct ldl_job {
     const char *name; /* borrowed from a view, or from the plan's names */
     int ndim;
     uint64_t dim[LDL_MAX_DIMS], n;
-    const struct ldl_view **in;    /* one for each model, in recipe order */
+    size_t m;                      /* models that take part */
+    const struct ldl_view **in;    /* one for each */
+    const size_t *from;            /* which of the plan's models each is; NULL: 0 .. m-1 */
     const struct ldl_view *base;   /* or NULL */
     const struct ldl_job *scales;  /* of a weight written as FP8 in blocks; else NULL */
     enum ldl_dtype dtype;          /* of the output */
@@ -70,19 +72,28 @@ static inline uint64_t ldl_job_cols(const struct ldl_job *j)
 {
     return j->ndim > 1 && j->dim[0] ? j->n / j->dim[0] : j->n;
 }
-/* Input i of the job: a model's view, or the base's after them. */
-static inline const struct ldl_view *ldl_job_input(const struct ldl_plan *p,
-                                                   const struct ldl_job *j, size_t i)
+/* The job's inputs: its models' views, then the base's. */
+static inline size_t ldl_job_inputs(const struct ldl_job *j)
 {
-    return i < p->nmodels ? j->in[i] : j->base;
+    return j->m + (j->base != NULL);
 }
+static inline const struct ldl_view *ldl_job_input(const struct ldl_job *j, size_t i)
+{
+    return i < j->m ? j->in[i] : j->base;
+}
+/* Of which of the plan's models it is. */
+static inline size_t ldl_job_model(const struct ldl_plan *p, const struct ldl_job *j, size_t i)
+{
+    return i >= j->m ? p->nmodels : j->from ? j->from[i] : i;
+}
+/* Models that are open. */
 static inline size_t ldl_plan_inputs(const struct ldl_plan *p)
 {
     return p->nmodels + (p->base != NULL);
 }
 /* Most bytes that the job's facts take while it is in work (views' and the method's), without
  * accumulators. */
-uint64_t ldl_job_state_bytes(const struct ldl_plan *p, const struct ldl_job *j);
+uint64_t ldl_job_state_bytes(const struct ldl_job *j);
 /* Of one thread's accumulator in a scan pass. */
 uint64_t ldl_job_acc_bytes(const struct ldl_job *j);
 
