@@ -116,7 +116,9 @@ static void put_output(struct ldl_buf *b, const struct ldl_plan *p)
     if (p->has_index)
         ldl_buf_printf(b, "  %s\n", p->index_name);
     if (p->recipe.config.len)
-        ldl_buf_puts(b, "  merge_config.json\n");
+        ldl_buf_printf(b, "  %s\n", p->recipe.config_name);
+    if (p->recipe.card.len)
+        ldl_buf_puts(b, "  README.md\n");
     for (size_t i = 0; i < p->side.n; i++)
         ldl_buf_printf(
             b, "  %s (from %s%s)\n", p->side.name[i], p->side_dir,

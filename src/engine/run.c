@@ -125,8 +125,10 @@ static int put_small_files(struct run *r, struct ldl_err *err)
             rc = ldl_output_copy(&r->output, p->side_dir, name, err);
     }
     if (rc == 0 && p->recipe.config.len)
-        rc = ldl_output_put(&r->output, "merge_config.json", p->recipe.config.text,
+        rc = ldl_output_put(&r->output, p->recipe.config_name, p->recipe.config.text,
                             p->recipe.config.len, err);
+    if (rc == 0 && p->recipe.card.len)
+        rc = ldl_output_put(&r->output, "README.md", p->recipe.card.text, p->recipe.card.len, err);
     if (rc == 0 && p->has_index)
         rc = ldl_output_put(&r->output, p->index_name, p->index.text, p->index.len, err);
     return rc;

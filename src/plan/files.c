@@ -155,7 +155,7 @@ int ldl_plan_index(struct ldl_plan *p, struct ldl_err *err)
 {
     struct ldl_buf *b = &p->index;
     uint64_t total = 0;
-    p->bytes_out += p->recipe.config.len;
+    p->bytes_out += p->recipe.config.len + p->recipe.card.len;
     if (!p->has_index)
         return 0;
     for (size_t t = 0; t < p->njobs; t++)

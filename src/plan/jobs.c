@@ -31,10 +31,27 @@ static enum ldl_dtype gguf_dtype(const struct ldl_view *v, const struct ldl_job 
     return stored == LDL_F32 || stored == LDL_F16 ? stored : stored == LDL_F64 ? LDL_F32 : LDL_BF16;
 }
 
+/* The type for numbers of both; f16 and bf16 together need f32. */
+static enum ldl_dtype wider(enum ldl_dtype a, enum ldl_dtype b)
+{
+    if (a == b || !ldl_dtype_is_float(a) || !ldl_dtype_is_float(b))
+        return a;
+    return a == LDL_F64 || b == LDL_F64 ? LDL_F64 : LDL_F32;
+}
+
 /* The view whose type the output takes on. */
 static const struct ldl_view *model_of_type(const struct ldl_job *j)
 {
     return j->base ? j->base : j->in[0];
+}
+
+/* Without a word from the user. */
+static enum ldl_dtype own_dtype(const struct ldl_job *j)
+{
+    enum ldl_dtype t = model_of_type(j)->dtype;
+    for (size_t i = 0; j->merge->method->combiner->promotes && i < j->m; i++)
+        t = wider(t, j->in[i]->dtype);
+    return t;
 }
 
 static int in_fp8_blocks(const struct ldl_plan *p, const struct ldl_job *j)
@@ -54,7 +71,7 @@ static enum ldl_dtype output_dtype(const struct ldl_plan *p, const struct ldl_jo
         return gguf_dtype(v, j, p->recipe.dtype);
     if (p->recipe.dtype == LDL_F8_E4M3) /* those that are not taken into blocks */
         return is_f8 ? LDL_BF16 : v->dtype;
-    return p->recipe.dtype == LDL_DTYPES ? v->dtype : p->recipe.dtype;
+    return p->recipe.dtype == LDL_DTYPES ? own_dtype(j) : p->recipe.dtype;
 }
 
 /* Tensors without arithmetic; and all of one model that is only copied, where its bytes will do. */
@@ -99,28 +116,53 @@ static int add_scales(struct ldl_plan *p, struct ldl_job *weight, struct ldl_err
     return 0;
 }
 
-static int make_job(struct ldl_plan *p, size_t t, struct ldl_err *err)
+/* What fill() of a recipe needs beside the rows. */
+struct place_settings {
+    struct ldl_settings settings;
+    const struct ldl_recipe *r;
+    const struct ldl_place *at;
+};
+
+static int fill_at(const struct ldl_settings *settings, const struct ldl_param *rows, size_t nrows,
+                   size_t model, size_t m, void *into, double *room, struct ldl_err *err)
 {
-    const struct ldl_view *first = &p->model[0].view[t];
+    const struct place_settings *s = (const struct place_settings *)settings;
+    return s->r->fill(s->r, s->at, rows, nrows, model, m, into, room, err);
+}
+
+/* The method with the parameters that it has for this tensor; one for all where a language has no
+ * others. */
+static int settle(struct ldl_plan *p, struct ldl_job *j, const struct ldl_place *at,
+                  struct ldl_err *err)
+{
+    const struct ldl_recipe *r = &p->recipe;
+    const struct place_settings s = { { fill_at }, r, at };
+    j->merge = &p->merge[0];
+    if (!r->fill)
+        return 0;
+    int rc = ldl_merge_init(&p->merge[p->nmerges], r->method, j->m, r->seed, &s.settings, err);
+    j->merge = &p->merge[p->nmerges];
+    p->nmerges += rc == 0;
+    return rc;
+}
+
+int ldl_plan_add_job(struct ldl_plan *p, const struct ldl_view **in, const size_t *from, size_t m,
+                     const struct ldl_view *base, const struct ldl_place *at, struct ldl_err *err)
+{
     struct ldl_job *j = &p->job[p->njobs++];
-    size_t m = p->nmodels;
-    int rc = 0;
-    j->m = m;
-    j->in = p->views + t * m;
-    j->in[0] = first;
-    for (size_t i = 1; i < m; i++)
-        j->in[i] = ldl_model_find(&p->model[i], first->name);
-    j->base = p->base ? ldl_model_find(p->base, first->name) : NULL;
-    j->name = first->name;
-    j->ndim = first->ndim;
-    j->n = first->n;
-    memcpy(j->dim, first->dim, sizeof j->dim);
+    const struct ldl_view *shape = in[0];
+    *j = (struct ldl_job){ .m = m, .in = in, .from = from, .base = base, .name = at->name };
+    j->ndim = shape->ndim;
+    j->n = shape->n;
+    memcpy(j->dim, shape->dim, sizeof j->dim);
+    int rc = settle(p, j, at, err);
+    if (rc)
+        return rc;
     if (in_fp8_blocks(p, j))
         rc = add_scales(p, j, err);
     else
         j->dtype = output_dtype(p, j);
     j->bytes = ldl_dtype_span(j->dtype, j->n);
-    j->merge = &p->merge[0];
     j->kind = kind_of(p, j);
     return rc;
 }
@@ -137,17 +179,8 @@ static int note_wide(struct ldl_plan *p, struct ldl_err *err)
 
 int ldl_plan_jobs(struct ldl_plan *p, struct ldl_err *err)
 {
-    size_t n = p->model[0].nviews;
-    p->job = ldl_calloc(2 * n, sizeof *p->job);
-    p->views = ldl_calloc(n * p->nmodels, sizeof *p->views);
-    if (!p->job || !p->views)
-        return ldl_oom(err);
-    for (size_t t = 0; t < n; t++) {
-        int rc = make_job(p, t, err);
-        if (rc)
-            return rc;
-    }
-    return note_wide(p, err);
+    int rc = p->recipe.nslices ? ldl_plan_slices(p, err) : ldl_plan_whole(p, err);
+    return rc ? rc : note_wide(p, err);
 }
 
 /* ---- what they take ---- */

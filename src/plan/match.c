@@ -86,6 +86,18 @@ static int same_tensors(const struct ldl_model *a, const struct ldl_model *b, st
                     a->asked, one + 2, b->asked, more);
 }
 
+int ldl_match_pair(const struct ldl_view *a, const struct ldl_model *of_a, const struct ldl_view *b,
+                   const struct ldl_model *of_b, struct ldl_err *err)
+{
+    char why[600];
+    if (!differ(a, b, why, sizeof why))
+        return 0;
+    char *one = strstr(why, "%s"), *two = strstr(one + 2, "%s");
+    *one = *two = 0;
+    return ldl_fail(err, LDL_EINPUT, "tensor %s: %s%s%s%s; models must have equal shapes and types",
+                    a->name, why, of_a->asked, one + 2, of_b->asked);
+}
+
 int ldl_match(const struct ldl_model *model, size_t n, struct ldl_err *err)
 {
     for (size_t i = 1; i < n; i++) {

@@ -7,6 +7,9 @@
 #include <stdio.h>
 #include "model/model.h"
 
+/* The same for two views that become one tensor. */
+int ldl_match_pair(const struct ldl_view *a, const struct ldl_model *of_a, const struct ldl_view *b,
+                   const struct ldl_model *of_b, struct ldl_err *err);
 int ldl_match(const struct ldl_model *model, size_t n, struct ldl_err *err);
 
 #endif

@@ -7,6 +7,13 @@
 
 /* jobs.c: what is done to each tensor. */
 int ldl_plan_jobs(struct ldl_plan *p, struct ldl_err *err);
+/* One more job, for which there must be room: in[0 .. m), which the plan keeps, and what is decided
+ * about parameters and types. */
+int ldl_plan_add_job(struct ldl_plan *p, const struct ldl_view **in, const size_t *from, size_t m,
+                     const struct ldl_view *base, const struct ldl_place *at, struct ldl_err *err);
+/* slices.c: which tensors make which, for whole models and for slices. */
+int ldl_plan_whole(struct ldl_plan *p, struct ldl_err *err);
+int ldl_plan_slices(struct ldl_plan *p, struct ldl_err *err);
 /* files.c: shards with their headers, each job's place in them; then the index, if there is one. */
 int ldl_plan_shards(struct ldl_plan *p, struct ldl_err *err);
 int ldl_plan_index(struct ldl_plan *p, struct ldl_err *err);

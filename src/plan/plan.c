@@ -49,8 +49,10 @@ static int open_models(struct ldl_plan *p, struct ldl_err *err)
     }
     p->nmodels = r->nmodels;
     p->base = r->base ? &p->model[n - 1] : NULL;
-    int rc = ldl_models_tie(p->model, n, err);
-    return rc ? rc : ldl_match(p->model, n, err);
+    int rc = r->donor ? ldl_model_open(&p->donor, r->donor, NULL, err) : 0;
+    if (rc == 0)
+        rc = ldl_models_tie(p->model, n, err);
+    return rc || r->nslices ? rc : ldl_match(p->model, n, err);
 }
 
 /* ---- the method with its parameters ---- */
@@ -61,6 +63,8 @@ static int make_merge(struct ldl_plan *p, struct ldl_err *err)
     struct ldl_value_settings s;
     if (!(p->merge = ldl_calloc(1, sizeof *p->merge)))
         return ldl_oom(err);
+    if (r->fill)
+        return 0; /* each tensor gets its own */
     ldl_value_settings(&s, r->value, r->nvalues);
     int rc = ldl_merge_init(&p->merge[0], r->method, r->nmodels, r->seed, &s.settings, err);
     p->nmerges = rc == 0;
@@ -106,6 +110,8 @@ void ldl_plan_free(struct ldl_plan *p)
     ldl_free(p->shard);
     ldl_free(p->job);
     ldl_free(p->views);
+    ldl_free(p->from);
+    ldl_model_close(&p->donor);
     ldl_names_free(&p->made_names);
     ldl_free(p->index_name);
     ldl_buf_free(&p->index);

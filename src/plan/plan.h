@@ -50,6 +50,9 @@ struct ldl_plan {
     struct ldl_job *job;
     size_t njobs;
     const struct ldl_view **views; /* storage of the jobs' in[] */
+    size_t *from;                  /* and of their from[] */
+    uint64_t layers;               /* of the output, when it is made of slices */
+    struct ldl_model donor;        /* of recipe.donor */
     struct ldl_names made_names;   /* of tensors that no model has */
     struct ldl_shard *shard;
     size_t nshards;

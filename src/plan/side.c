@@ -11,7 +11,7 @@ static int is_ours(const struct ldl_plan *p, const char *name)
 {
     if (p->index_name && strcmp(name, p->index_name) == 0)
         return 1;
-    if (p->recipe.config.len && strcmp(name, "merge_config.json") == 0)
+    if (p->recipe.config.len && strcmp(name, p->recipe.config_name) == 0)
         return 1;
     for (size_t s = 0; s < p->nshards; s++)
         if (strcmp(name, p->shard[s].name) == 0)
@@ -131,7 +131,7 @@ static int take_usual_files(struct ldl_plan *p, const struct ldl_model *from, st
 
 int ldl_plan_side(struct ldl_plan *p, struct ldl_err *err)
 {
-    const struct ldl_model *from = p->base ? p->base : &p->model[0];
+    const struct ldl_model *from = p->recipe.donor ? &p->donor : p->base ? p->base : &p->model[0];
     p->side_dir = from->dir;
     int rc = p->recipe.copy_given ? take_asked_files(p, err) : take_usual_files(p, from, err);
     return rc ? rc : edit_config(p, from, err);

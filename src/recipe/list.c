@@ -58,6 +58,13 @@ void ldl_recipe_free(struct ldl_recipe *r)
     ldl_free(r->value);
     free_texts(r->model, r->nmodels);
     free_texts(r->copy_file, r->ncopy_files);
+    for (size_t i = 0; i < r->nslices; i++)
+        ldl_free(r->slice[i].source);
+    ldl_free(r->slice);
+    if (r->text)
+        r->text_free(r->text);
+    ldl_free(r->donor);
+    ldl_buf_free(&r->card);
     ldl_free(r->own_name);
     ldl_free(r->base);
     ldl_free(r->lora);

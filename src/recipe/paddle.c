@@ -434,6 +434,7 @@ static int apply_rules(struct ldl_recipe *r, const struct ldl_paddle_table *t, s
         rc = note_running(r, a, err);
     if (rc)
         return rc;
+    r->config_name = "merge_config.json";
     ldl_args_write(a, &r->config);
     return r->config.failed ? ldl_oom(err) : take_values(r, t, a, err);
 }

@@ -12,6 +12,26 @@
 #include "base/param.h"
 #include "method/method.h"
 
+/* One model's part in a slice: its layers first .. end-1. */
+struct ldl_slice_source {
+    size_t model; /* number in ldl_recipe.model; nmodels: the base */
+    int64_t first, end;
+};
+/* A run of output layers: layer k is made of layer first + k of each source. Without slices a recipe
+ * is about whole models. */
+struct ldl_slice {
+    struct ldl_slice_source *source;
+    size_t n;
+};
+/* The tensor for which parameters are wanted. */
+struct ldl_place {
+    size_t slice;
+    const char *name;      /* of the output */
+    const char *const *in; /* of the input tensor of each model that takes part */
+    const size_t *from;    /* numbers of these models in ldl_recipe.model; NULL: 0, 1, ... */
+    double t; /* place in a gradient: 0 at the first layer of the slice, 1 at its last */
+};
+
 struct ldl_recipe {
     const struct ldl_language *language;
     const struct ldl_method
@@ -24,14 +44,25 @@ struct ldl_recipe {
     struct ldl_value *value;
     size_t nvalues, values_cap;
 
+    /* For languages whose parameters differ by model and tensor, in the place of value[]: as fill() of
+     * struct ldl_settings. NULL: value[]. */
+    int (*fill)(const struct ldl_recipe *r, const struct ldl_place *at,
+                const struct ldl_param *rows, size_t nrows, size_t model, size_t m, void *into,
+                double *room, struct ldl_err *err);
+    void *text; /* what fill() reads; freed by text_free */
+    void (*text_free)(void *text);
+    struct ldl_slice *slice;
+    size_t nslices;
+
     char **model; /* as the user wrote them, in order; at least one */
     size_t nmodels;
-    char *base;           /* NULL: none */
-    char *lora;           /* a LoRA adapter that is applied to model[0]; NULL: none */
-    char *output;         /* NULL only when the caller did not ask for one to be present */
-    char *prefix;         /* "model" or "master_weights": the weights to look for */
-    char *shard_prefix;   /* how output shards are called */
-    int64_t shards;       /* number of output shards (n_process), >= 1 */
+    char *base;         /* NULL: none */
+    char *donor;        /* a model that gives side files only; NULL: the base, or the first model */
+    char *lora;         /* a LoRA adapter that is applied to model[0]; NULL: none */
+    char *output;       /* NULL only when the caller did not ask for one to be present */
+    char *prefix;       /* "model" or "master_weights": the weights to look for */
+    char *shard_prefix; /* how output shards are called */
+    int64_t shards;     /* number of output shards (n_process), >= 1 */
     uint64_t shard_bytes; /* 0; or shards are cut by size instead: at most this, or one tensor */
     int plain_names;      /* one shard is called P.safetensors and has no index */
     char *format;         /* container of the output, "safetensors" or "gguf" */
@@ -46,9 +77,11 @@ struct ldl_recipe {
     uint64_t max_memory_bytes; /* 0: the default budget */
     int overwrite, quiet, durable;
 
-    struct ldl_names note; /* lines for the user: what was accepted and has no effect ... */
-    struct ldl_buf config; /* merge_config.json: all settings after defaults, sorted keys; empty:
-                            * no such file is written */
+    struct ldl_names note;   /* lines for the user: what was accepted and has no effect ... */
+    struct ldl_buf config;   /* the settings, to be used again; empty: they are not written */
+    const char *config_name; /* "merge_config.json" */
+    struct ldl_buf card;     /* README.md; empty: none */
+    int sorted;              /* tensors are written in the order of their names */
 };
 
 struct ldl_language {
