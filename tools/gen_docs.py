@@ -3,7 +3,8 @@
 what is written by hand has forgotten nothing.
 
 Between the two lines `<!-- NAME: begin -->` and `<!-- NAME: end -->` a page's text is generated:
-  parameters   in docs/methods/METHOD.md, from `ladle methods METHOD --json`
+  parameters   in docs/methods/METHOD.md, from `ladle methods METHOD --json`; methods of recipes have
+               their table in docs/recipes.md, under the name `recipe methods`
   methods      in docs/index.md, from `ladle methods --json`
 By hand, and checked: a page for each method and a method for each page; each flag of
 `ladle merge --help` in the man page and in coming-from-paddlenlp.md; links that lead somewhere.
@@ -53,13 +54,24 @@ def replaced(path, name, text):
     return page[:page.index(begin) + len(begin)] + text + page[page.index(end):]
 
 
+def recipe_table(methods):
+    rows = []
+    for m in methods:
+        ps = [f"`{p['name']}`" + (f" ({p['default']})" if p["default"] else "") for p in m["parameters"]]
+        rows.append([f"`{m['name']}`", m["summary"], ", ".join(ps) or "none"])
+    return table(["merge_method", "what it does", "parameters (and defaults)"], rows)
+
+
 def tables(methods, write):
     """Brings the generated parts up to date, or says which are not."""
+    recipes = [m for m in methods if m["language"] == "mergekit"]
+    methods = [m for m in methods if m["language"] != "mergekit"]
     wanted = {DOCS / "methods" / f"{m['name']}.md": ("parameters", parameters(m)) for m in methods}
     for path in sorted((DOCS / "methods").glob("*.md")):
         if path not in wanted:
             yield f"{path.relative_to(ROOT)}: there is no such method; remove the page"
     wanted[DOCS / "index.md"] = ("methods", methods_table(methods))
+    wanted[DOCS / "recipes.md"] = ("recipe methods", recipe_table(recipes))
     for path, (name, text) in wanted.items():
         shown = path.relative_to(ROOT)
         if not path.exists():
@@ -78,7 +90,7 @@ def tables(methods, write):
 
 def flags():
     """Flags that a hand-written page forgot."""
-    names = re.findall(r"^  --(\w+)", ladle("merge", "--help"), re.M)
+    names = re.findall(r"^  --(\w+)", ladle("merge", "--help").split("usage: ladle merge RECIPE")[0], re.M)
     if not names:
         yield "ladle merge --help lists no flags that this script can find"
     pages = {DOCS / "coming-from-paddlenlp.md": "`{}`", DOCS / "ladle.1": "Fl -{}"}

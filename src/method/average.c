@@ -52,6 +52,7 @@ const struct ldl_combiner ldl_combiner_average = {
     .min_models = 1,
     .max_models = LDL_MAX_MODELS,
     .base_is_input = 1,
+    .ignores_base = 1,
     .promotes = 1,
     .solve = solve,
     .map = map,

@@ -55,6 +55,7 @@ const struct ldl_combiner ldl_combiner_passthrough = {
     .min_models = 1,
     .max_models = 1,
     .base_is_input = 1,
+    .ignores_base = 1,
     .is_identity = is_identity,
     .solve = solve,
     .map = map,

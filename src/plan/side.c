@@ -68,8 +68,11 @@ static int fp8_config(const struct ldl_plan *p, struct ldl_buf *text, struct ldl
 static int edit_text(struct ldl_plan *p, const struct ldl_model *from, const struct ldl_buf *text,
                      const char *path, struct ldl_err *err)
 {
+    static const char *const counts[] = { "num_hidden_layers", "n_layer", "num_layers",
+                                          "n_layers" };
     struct ldl_buf word = { 0 }, fp8 = { 0 };
-    struct ldl_edit edit[4];
+    char layers[32];
+    struct ldl_edit edit[4 + LDL_COUNT(counts)];
     size_t n = 0;
     int rc = p->recipe.dtype == LDL_F8_E4M3 ? fp8_config(p, &fp8, err) : 0;
     if (p->recipe.dtype != LDL_DTYPES && p->recipe.dtype != LDL_F8_E4M3) {
@@ -82,6 +85,9 @@ static int edit_text(struct ldl_plan *p, const struct ldl_model *from, const str
             (struct ldl_edit){ "quantization_config", fp8.len ? fp8.text : NULL, fp8.len > 0 };
         edit[n++] = (struct ldl_edit){ "compression_config", NULL, 0 };
     }
+    snprintf(layers, sizeof layers, "%llu", (unsigned long long)p->layers);
+    for (size_t i = 0; p->layers && i < LDL_COUNT(counts); i++)
+        edit[n++] = (struct ldl_edit){ counts[i], layers, 0 };
     if (rc == 0 && word.failed)
         rc = ldl_oom(err);
     if (rc == 0 && n)
@@ -129,10 +135,53 @@ static int take_usual_files(struct ldl_plan *p, const struct ldl_model *from, st
     return rc;
 }
 
+/* ---- tokenizers ---- */
+
+/* The same bytes in both folders, or in neither? 1, 0, negative: -ldl_code. */
+static int same_file(const char *a, const char *b, const char *name, struct ldl_err *err)
+{
+    struct ldl_buf text[2] = { { 0 }, { 0 } };
+    const char *dir[] = { a, b };
+    int there[2] = { 0, 0 }, rc = 0;
+    for (int i = 0; rc == 0 && i < 2; i++) {
+        char *path = ldl_path_join(dir[i], name);
+        there[i] = path && ldl_exists(path);
+        rc = !path ? ldl_oom(err) : there[i] ? ldl_read_file(path, 256 << 20, &text[i], err) : 0;
+        ldl_free(path);
+    }
+    int same = there[0] == there[1] && text[0].len == text[1].len &&
+               (!there[0] || memcmp(text[0].text, text[1].text, text[0].len) == 0);
+    ldl_buf_free(&text[0]);
+    ldl_buf_free(&text[1]);
+    return rc ? -rc : same;
+}
+
+/* A recipe that asks for a tokenizer of several is followed where they are one anyway. */
+static int check_tokenizers(struct ldl_plan *p, struct ldl_err *err)
+{
+    static const char *const names[] = { "tokenizer.json", "tokenizer.model", "vocab.json",
+                                         "added_tokens.json" };
+    for (size_t i = 0; i < ldl_plan_inputs(p); i++)
+        for (size_t k = 0; k < LDL_COUNT(names); k++) {
+            int same = same_file(p->side_dir, p->model[i].dir, names[k], err);
+            if (same < 0)
+                return -same;
+            if (!same)
+                return ldl_fail(
+                    err, LDL_EUSAGE,
+                    "tokenizer_source: %s has another %s than %s, and joining tokenizers "
+                    "is not in this build; leave the key out to take that of %s",
+                    p->model[i].asked, names[k], p->side_dir, p->side_dir);
+        }
+    return 0;
+}
+
 int ldl_plan_side(struct ldl_plan *p, struct ldl_err *err)
 {
     const struct ldl_model *from = p->recipe.donor ? &p->donor : p->base ? p->base : &p->model[0];
     p->side_dir = from->dir;
     int rc = p->recipe.copy_given ? take_asked_files(p, err) : take_usual_files(p, from, err);
+    if (rc == 0 && p->recipe.same_tokenizers)
+        rc = check_tokenizers(p, err);
     return rc ? rc : edit_config(p, from, err);
 }

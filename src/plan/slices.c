@@ -125,7 +125,8 @@ static int piece_job(struct ldl_plan *p, const struct piece *piece, struct ldl_e
     const struct ldl_view **in = p->views + at, *base = NULL, *first = NULL, *v = NULL;
     const struct ldl_model *first_model = &p->model[piece->slice->source[0].model];
     const char *names[LDL_MAX_MODELS];
-    struct ldl_place place = { .in = names, .from = from };
+    size_t entries[LDL_MAX_MODELS];
+    struct ldl_place place = { .in = names, .from = entries };
     int rc = place_of(p, piece, &place, err);
     for (size_t i = 0; rc == 0 && i < piece->slice->n; i++) {
         const struct ldl_slice_source *s = &piece->slice->source[i];
@@ -140,6 +141,7 @@ static int piece_job(struct ldl_plan *p, const struct piece *piece, struct ldl_e
             continue;
         }
         names[m] = v->name;
+        entries[m] = s->entry;
         from[m] = s->model;
         in[m++] = v;
     }

@@ -15,6 +15,7 @@
 /* One model's part in a slice: its layers first .. end-1. */
 struct ldl_slice_source {
     size_t model; /* number in ldl_recipe.model; nmodels: the base */
+    size_t entry; /* the language's own number of it, for ldl_place.from */
     int64_t first, end;
 };
 /* A run of output layers: layer k is made of layer first + k of each source. Without slices a recipe
@@ -28,7 +29,7 @@ struct ldl_place {
     size_t slice;
     const char *name;      /* of the output */
     const char *const *in; /* of the input tensor of each model that takes part */
-    const size_t *from;    /* numbers of these models in ldl_recipe.model; NULL: 0, 1, ... */
+    const size_t *from;    /* their entries (of slices), or NULL: 0, 1, ... */
     double t; /* place in a gradient: 0 at the first layer of the slice, 1 at its last */
 };
 
@@ -81,6 +82,7 @@ struct ldl_recipe {
     struct ldl_buf config;   /* the settings, to be used again; empty: they are not written */
     const char *config_name; /* "merge_config.json" */
     struct ldl_buf card;     /* README.md; empty: none */
+    int same_tokenizers;     /* all models must have the same tokenizer */
     int sorted;              /* tensors are written in the order of their names */
 };
 

@@ -1,0 +1,50 @@
+/* mergekit.h -- what the files of the language of mergekit's recipes share:
+ *
+ *   mergekit.c        the command line, and what follows from the recipe as a whole
+ *   mergekit_read.c   the recipe's text: models, slices, method
+ *   mergekit_fill.c   the value of a parameter for a model and a tensor */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef LDL_RECIPE_MERGEKIT_H
+#define LDL_RECIPE_MERGEKIT_H
+
+#include "base/yaml.h"
+#include "recipe/recipe.h"
+
+#define LDL_MERGEKIT "mergekit"
+
+/* One item of `models` or `sources`. */
+struct ldl_mk_entry {
+    const struct ldl_yaml_node *node, *params; /* params: NULL when there are none */
+    const char *model;
+    int64_t first, end; /* layer_range */
+};
+/* A slice; for `models` there is one, of whole models. */
+struct ldl_mk_slice {
+    const struct ldl_yaml_node *params;
+    struct ldl_mk_entry *entry;
+    size_t n;
+};
+/* A recipe as it is written. ldl_recipe.text of this language. */
+struct ldl_mk {
+    struct ldl_yaml yaml;
+    const struct ldl_yaml_node *root, *params;
+    const struct ldl_method *method;
+    const char *base, *dtype;
+    int whole, wants_tokenizer; /* models, not slices; tokenizer_source is given */
+    struct ldl_mk_slice *slice;
+    size_t nslices;
+    /* Entries in the order of ldl_place.from: those that are not the base. */
+    const struct ldl_mk_entry **input;
+    size_t ninputs, inputs_cap;
+};
+
+/* Reads and checks the text; leaves notes in r. strict: unknown keys and parameters are errors. */
+int ldl_mk_read(struct ldl_mk *mk, struct ldl_recipe *r, const char *path, int strict,
+                struct ldl_err *err);
+void ldl_mk_free(void *mk); /* and the struct itself */
+/* ldl_recipe.fill. */
+int ldl_mk_fill(const struct ldl_recipe *r, const struct ldl_place *at,
+                const struct ldl_param *rows, size_t nrows, size_t model, size_t m, void *into,
+                double *room, struct ldl_err *err);
+
+#endif

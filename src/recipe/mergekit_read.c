@@ -1,0 +1,348 @@
+/* mergekit_read.c -- the text of a recipe: what is in it, and what must not be.
+ *
+ *     models: [{model: A, parameters: {...}}, ...]      or      slices: [{sources: [...]}, ...]
+ *     merge_method: ties
+ *     base_model: BASE
+ *     parameters: {...}
+ *     dtype: bfloat16
+ *
+ * Published recipes carry keys and parameters that nobody reads; they must run, so what is unknown is a
+ * note with its place and the nearest known name. What is known and not in this build is an error:
+ * a recipe is followed as it is written or not at all. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "recipe/mergekit.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { ENTRIES_MAX = LDL_MAX_MODELS, SLICES_MAX = 10000 };
+
+struct reader {
+    struct ldl_mk *mk;
+    struct ldl_recipe *r;
+    int strict;
+    struct ldl_err *err;
+};
+
+static int fail(const struct reader *rd, const struct ldl_yaml_node *node, const char *what)
+{
+    return ldl_yaml_fail(&rd->mk->yaml, node, rd->err, LDL_EUSAGE, "%s", what);
+}
+
+static int note(const struct reader *rd, const char *text)
+{
+    return ldl_names_add(&rd->r->note, text) ? ldl_oom(rd->err) : 0;
+}
+
+/* ---- keys ---- */
+
+/* A name that is not known at this place: a note, or an error when strict. */
+static int report_unknown(const struct reader *rd, const struct ldl_yaml_key *key, const char *kind,
+                          const char *const *known, size_t n)
+{
+    char text[512];
+    const char *near = ldl_nearest(key->text, known, n);
+    snprintf(text, sizeof text, "%s:%u:%u: unknown %s '%.100s'%s%s%s", rd->mk->yaml.name, key->line,
+             key->column, kind, key->text, near ? "; did you mean '" : "", near ? near : "",
+             near ? "'?" : "");
+    if (rd->strict)
+        return ldl_fail(rd->err, LDL_EUSAGE, "%s", text);
+    size_t len = strlen(text);
+    snprintf(text + len, sizeof text - len, "%s it is ignored", near ? "" : ";");
+    return note(rd, text);
+}
+
+static int check_keys(const struct reader *rd, const struct ldl_yaml_node *map,
+                      const char *const *known, size_t n)
+{
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < map->n; i++) {
+        size_t k = 0;
+        while (k < n && strcmp(known[k], map->key[i].text) != 0)
+            k++;
+        if (k == n)
+            rc = report_unknown(rd, &map->key[i], "key", known, n);
+    }
+    return rc;
+}
+
+/* Parameters that every recipe may carry, since they never change a result. */
+static int is_idle(const char *name)
+{
+    return strcmp(name, "int8_mask") == 0;
+}
+
+static int check_params(const struct reader *rd, const struct ldl_yaml_node *params)
+{
+    const struct ldl_combiner *c = rd->mk->method->combiner;
+    const struct ldl_sparsifier *s = rd->mk->method->sparsifier;
+    const char *known[64];
+    size_t n = 0;
+    int rc = 0;
+    for (size_t i = 0; i < c->nparams && n < LDL_COUNT(known); i++)
+        known[n++] = c->param[i].name;
+    for (size_t i = 0; s && i < s->nparams && n < LDL_COUNT(known); i++)
+        known[n++] = s->param[i].name;
+    for (size_t i = 0; params && rc == 0 && i < params->n; i++) {
+        size_t k = 0;
+        while (k < n && strcmp(known[k], params->key[i].text) != 0)
+            k++;
+        if (k == n && !is_idle(params->key[i].text))
+            rc = report_unknown(rd, &params->key[i], "parameter", known, n);
+    }
+    return rc;
+}
+
+/* The map of parameters of a node, NULL when it has none. */
+static int take_params(const struct reader *rd, const struct ldl_yaml_node *node,
+                       const struct ldl_yaml_node **params)
+{
+    *params = ldl_yaml_find(node, "parameters");
+    if (!*params || (*params)->kind == LDL_YAML_NULL) {
+        *params = NULL;
+        return 0;
+    }
+    if ((*params)->kind != LDL_YAML_MAP)
+        return fail(rd, *params, "parameters: a map of names and values is expected");
+    return check_params(rd, *params);
+}
+
+static int take_text(const struct reader *rd, const struct ldl_yaml_node *map, const char *name,
+                     const char **out)
+{
+    const struct ldl_yaml_node *node = ldl_yaml_find(map, name);
+    *out = NULL;
+    if (!node || node->kind == LDL_YAML_NULL)
+        return 0;
+    if (node->kind == LDL_YAML_SEQ || node->kind == LDL_YAML_MAP || !node->text || !*node->text)
+        return ldl_yaml_fail(&rd->mk->yaml, node, rd->err, LDL_EUSAGE, "%s: a text is expected",
+                             name);
+    *out = node->text;
+    return 0;
+}
+
+/* ---- models and slices ---- */
+
+/* mergekit also writes a model as {model: {path: X}, lora: {path: Y}}; that form is rare. */
+static int take_model(const struct reader *rd, const struct ldl_yaml_node *node,
+                      struct ldl_mk_entry *e)
+{
+    const struct ldl_yaml_node *model =
+        node->kind == LDL_YAML_MAP ? ldl_yaml_find(node, "model") : node;
+    if (!model)
+        return fail(rd, node, "an item without a model: write 'model: PATH'");
+    if (model->kind == LDL_YAML_MAP || model->kind == LDL_YAML_SEQ || !model->text || !*model->text)
+        return fail(rd, model, "model: a path or a name is expected, as base or base+adapter");
+    e->model = model->text;
+    return 0;
+}
+
+static int take_range(const struct reader *rd, const struct ldl_yaml_node *node,
+                      struct ldl_mk_entry *e)
+{
+    const struct ldl_yaml_node *range = ldl_yaml_find(node, "layer_range");
+    if (!range)
+        return fail(rd, node, "a source without layer_range: write 'layer_range: [first, end]'");
+    if (range->kind != LDL_YAML_SEQ || range->n != 2 || range->item[0]->kind != LDL_YAML_INT ||
+        range->item[1]->kind != LDL_YAML_INT)
+        return fail(rd, range, "layer_range: two whole numbers are expected, [first, end]");
+    e->first = range->item[0]->integer;
+    e->end = range->item[1]->integer;
+    if (e->first < 0 || e->end < e->first || e->end > 1000000)
+        return fail(rd, range, "layer_range: [first, end] with 0 <= first <= end is expected");
+    return 0;
+}
+
+static int take_entry(const struct reader *rd, const struct ldl_yaml_node *node,
+                      struct ldl_mk_entry *e)
+{
+    static const char *const of_models[] = { "model", "parameters" };
+    static const char *const of_sources[] = { "model", "layer_range", "parameters" };
+    int whole = rd->mk->whole, rc = take_model(rd, node, e);
+    e->node = node;
+    if (rc || node->kind != LDL_YAML_MAP)
+        return rc || whole ? rc : fail(rd, node, "a source is {model, layer_range}");
+    rc = whole ? check_keys(rd, node, of_models, LDL_COUNT(of_models))
+               : check_keys(rd, node, of_sources, LDL_COUNT(of_sources));
+    if (rc == 0 && !whole)
+        rc = take_range(rd, node, e);
+    return rc ? rc : take_params(rd, node, &e->params);
+}
+
+static int take_entries(const struct reader *rd, const struct ldl_yaml_node *list,
+                        struct ldl_mk_slice *s, const char *name)
+{
+    if (!list || list->kind != LDL_YAML_SEQ || list->n == 0)
+        return ldl_yaml_fail(&rd->mk->yaml, list ? list : rd->mk->root, rd->err, LDL_EUSAGE,
+                             "%s: a list with one item or more is expected", name);
+    if (list->n > ENTRIES_MAX)
+        return ldl_yaml_fail(&rd->mk->yaml, list, rd->err, LDL_EUSAGE, "%s: more than %d items",
+                             name, ENTRIES_MAX);
+    if (!(s->entry = ldl_calloc(list->n, sizeof *s->entry)))
+        return ldl_oom(rd->err);
+    int rc = 0;
+    for (s->n = 0; rc == 0 && s->n < list->n; s->n++)
+        rc = take_entry(rd, list->item[s->n], &s->entry[s->n]);
+    return rc;
+}
+
+static int take_slice(const struct reader *rd, const struct ldl_yaml_node *node,
+                      struct ldl_mk_slice *s)
+{
+    static const char *const keys[] = { "sources", "parameters", "base_model" };
+    if (node->kind != LDL_YAML_MAP)
+        return fail(rd, node, "a slice is {sources: [...]}");
+    if (ldl_yaml_find(node, "base_model"))
+        return fail(rd, ldl_yaml_find(node, "base_model"),
+                    "a base_model of a slice is not in this build; give one for the recipe");
+    int rc = check_keys(rd, node, keys, LDL_COUNT(keys));
+    if (rc == 0)
+        rc = take_params(rd, node, &s->params);
+    if (rc == 0)
+        rc = take_entries(rd, ldl_yaml_find(node, "sources"), s, "sources");
+    for (size_t i = 1; rc == 0 && i < s->n; i++)
+        if (s->entry[i].end - s->entry[i].first != s->entry[0].end - s->entry[0].first)
+            rc = fail(rd, s->entry[i].node,
+                      "all sources of a slice must have the same number of layers");
+    return rc;
+}
+
+static int take_slices(const struct reader *rd, const struct ldl_yaml_node *list)
+{
+    struct ldl_mk *mk = rd->mk;
+    if (list->kind != LDL_YAML_SEQ || list->n == 0 || list->n > SLICES_MAX)
+        return fail(rd, list, "slices: a list with one slice or more is expected");
+    if (!(mk->slice = ldl_calloc(list->n, sizeof *mk->slice)))
+        return ldl_oom(rd->err);
+    int rc = 0;
+    for (mk->nslices = 0; rc == 0 && mk->nslices < list->n; mk->nslices++)
+        rc = take_slice(rd, list->item[mk->nslices], &mk->slice[mk->nslices]);
+    return rc;
+}
+
+static int take_models(const struct reader *rd, const struct ldl_yaml_node *list)
+{
+    struct ldl_mk *mk = rd->mk;
+    mk->whole = 1;
+    if (!(mk->slice = ldl_calloc(1, sizeof *mk->slice)))
+        return ldl_oom(rd->err);
+    mk->nslices = 1;
+    return take_entries(rd, list, mk->slice, "models");
+}
+
+/* ---- the recipe ---- */
+
+static int take_method(const struct reader *rd)
+{
+    const char *name, *names[64];
+    size_t n = 0;
+    int rc = take_text(rd, rd->mk->root, "merge_method", &name);
+    if (rc)
+        return rc;
+    if (!name)
+        return fail(rd, rd->mk->root, "merge_method is missing");
+    if ((rd->mk->method = ldl_method_find(LDL_MERGEKIT, name)))
+        return 0;
+    for (const struct ldl_method *m = ldl_methods; m->name && n < LDL_COUNT(names); m++)
+        if (strcmp(m->language, LDL_MERGEKIT) == 0)
+            names[n++] = m->name;
+    const char *near = ldl_nearest(name, names, n);
+    return ldl_yaml_fail(&rd->mk->yaml, ldl_yaml_find(rd->mk->root, "merge_method"), rd->err,
+                         LDL_EUSAGE, "unknown merge method '%s'%s%s%s", name,
+                         near ? "; did you mean '" : "; `ladle methods` lists them",
+                         near ? near : "", near ? "'?" : "");
+}
+
+static int refuse_absent(const struct reader *rd)
+{
+    static const char *const keys[] = { "modules", "tokenizer", "chat_template" };
+    for (size_t i = 0; i < LDL_COUNT(keys); i++) {
+        const struct ldl_yaml_node *node = ldl_yaml_find(rd->mk->root, keys[i]);
+        if (node && node->kind != LDL_YAML_NULL)
+            return ldl_yaml_fail(&rd->mk->yaml, node, rd->err, LDL_EUSAGE,
+                                 "%s is not in this build", keys[i]);
+    }
+    return 0;
+}
+
+static int take_types(const struct reader *rd)
+{
+    const char *dtype, *out;
+    int rc = take_text(rd, rd->mk->root, "dtype", &dtype);
+    if (rc == 0)
+        rc = take_text(rd, rd->mk->root, "out_dtype", &out);
+    if (rc)
+        return rc;
+    const char *words[] = { dtype, out };
+    for (size_t i = 0; i < LDL_COUNT(words); i++) {
+        enum ldl_dtype t = words[i] ? ldl_dtype_from_word(words[i]) : LDL_F32;
+        if (t == LDL_DTYPES || t == LDL_Q8_0)
+            return ldl_yaml_fail(
+                &rd->mk->yaml, ldl_yaml_find(rd->mk->root, i ? "out_dtype" : "dtype"), rd->err,
+                LDL_EUSAGE, "%s: '%s' is unknown; use float32, bfloat16, float16 or float64",
+                i ? "out_dtype" : "dtype", words[i]);
+    }
+    rd->mk->dtype = out ? out : dtype;
+    return 0;
+}
+
+static int take_root(const struct reader *rd)
+{
+    static const char *const keys[] = { "models",           "slices",     "modules",
+                                        "merge_method",     "base_model", "dtype",
+                                        "out_dtype",        "parameters", "tokenizer",
+                                        "tokenizer_source", "name",       "chat_template" };
+    struct ldl_mk *mk = rd->mk;
+    const char *tokenizer;
+    const struct ldl_yaml_node *models = ldl_yaml_find(mk->root, "models");
+    const struct ldl_yaml_node *slices = ldl_yaml_find(mk->root, "slices");
+    int rc = check_keys(rd, mk->root, keys, LDL_COUNT(keys));
+    if (rc == 0)
+        rc = refuse_absent(rd);
+    if (rc == 0 && !models == !slices)
+        rc = fail(rd, mk->root, "exactly one of models and slices is expected");
+    if (rc == 0)
+        rc = take_method(rd);
+    if (rc == 0)
+        rc = take_text(rd, mk->root, "base_model", &mk->base);
+    if (rc == 0)
+        rc = take_text(rd, mk->root, "tokenizer_source", &tokenizer);
+    if (rc == 0)
+        rc = take_types(rd);
+    if (rc == 0)
+        rc = take_params(rd, mk->root, &mk->params);
+    mk->wants_tokenizer = rc == 0 && tokenizer;
+    return rc ? rc : models ? take_models(rd, models) : take_slices(rd, slices);
+}
+
+int ldl_mk_read(struct ldl_mk *mk, struct ldl_recipe *r, const char *path, int strict,
+                struct ldl_err *err)
+{
+    const struct reader rd = { mk, r, strict, err };
+    int rc = ldl_yaml_read(&mk->yaml, path, err);
+    for (size_t i = 0; rc == 0 && i < mk->yaml.warning.n; i++)
+        rc = note(&rd, mk->yaml.warning.name[i]);
+    if (rc)
+        return rc;
+    if (mk->yaml.ndocuments == 0 || mk->yaml.document[0]->kind != LDL_YAML_MAP)
+        return ldl_fail(err, LDL_EUSAGE, "%s: not a recipe: a map with merge_method is expected",
+                        path);
+    mk->root = mk->yaml.document[0];
+    if (mk->yaml.ndocuments > 1)
+        return fail(&rd, mk->yaml.document[1],
+                    "several recipes in one file are not in this build; merge them one by one");
+    return take_root(&rd);
+}
+
+void ldl_mk_free(void *p)
+{
+    struct ldl_mk *mk = p;
+    if (!mk)
+        return;
+    for (size_t i = 0; i < mk->nslices; i++)
+        ldl_free(mk->slice[i].entry);
+    ldl_free(mk->slice);
+    ldl_free(mk->input);
+    ldl_yaml_free(&mk->yaml);
+    ldl_free(mk);
+}

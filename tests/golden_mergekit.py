@@ -1,0 +1,113 @@
+#!/usr/bin/env python3
+"""golden_mergekit.py -- the recorded runs of the real mergekit, against `ladle merge config.yml OUT`.
+
+For each folder of $LADLE_SHARED/golden/mergekit, by the field `compare` of its case.json:
+
+    exact, close, statistical   as ../shared/tools/compare_ckpt.py judges them; also the names of the files, and
+                                the keys of config.json that mergekit changed
+    error                       a refusal in one line, nothing left behind
+    differs                     ladle decided otherwise: it must succeed or refuse as the case says, and be
+                                what `ladle_expected` says where it says something
+
+Recipes that need what this build does not have are listed at the end; they must be refused with a line
+that says so ("not in this build"), and leave nothing.
+usage: golden_mergekit.py [PART OF A NAME ...]
+SPDX-License-Identifier: Apache-2.0"""
+import importlib.util, io, json, os, sys
+from contextlib import redirect_stdout
+
+import ladletest as lt
+
+ABSENT = "not in this build"
+
+
+def options(case):
+    words = []
+    for name, value in case.get("options", {}).items():
+        flag = "--" + name.replace("_", "-")
+        words += [flag] if value is True else ["--no-" + flag[2:]] if value is False else [flag, str(value)]
+    return words
+
+
+def refused(run, out, words=()):
+    problems = [] if run.rc else ["it succeeded"]
+    if run.rc and len(run.lines()) != 1:
+        problems.append(f"not one line: {run.err[:300]!r}")
+    left = lt.leftovers(out)
+    if left:
+        problems.append(f"left behind: {left}")
+    return problems + [f"does not say {w!r}: {run.err[:300]}" for w in words if w not in run.err]
+
+
+def differences(out, folder, case):
+    """What compare_ckpt.py says of the output; [] when it is content."""
+    text = io.StringIO()
+    with redirect_stdout(text):
+        words = [out, "--case", folder, "--root", GOLDEN]
+        if case.get("compare") == "differs":
+            expected = case.get("ladle_expected")
+            if not expected:
+                return []
+            words = [out, os.path.join(GOLDEN, "mergekit", expected["case"], "expected.safetensors")]
+            words += ["--exact"] if expected["compare"] == "exact" else []
+            words += ["--ignore-dtype"] if expected.get("ignore_dtype") else []
+        bad = TOOL.main(words)
+    return text.getvalue().splitlines() if bad else []
+
+
+def check_files(out, case):
+    have = set(os.listdir(out))
+    want = set(case.get("expected_files", []))
+    if case.get("compare") != "differs":
+        want |= set(case.get("weight_files", []))
+    problems = [f"missing files: {sorted(want - have)}"] if want - have else []
+    with open(os.path.join(out, "config.json")) as f:
+        config = json.load(f)
+    for key, value in case.get("expected_config", {}).items():
+        if config.get(key) != value:
+            problems.append(f"config.json: {key} is {config.get(key)!r}, mergekit's {value!r}")
+    return problems
+
+
+def judge(folder, case):
+    """(problems, what was seen)"""
+    with lt.workdir() as tmp:
+        out = os.path.join(tmp, "OUT")
+        if case.get("tool"):
+            return [], ABSENT
+        run = lt.ladle("merge", os.path.join(folder, "config.yml"), out, *options(case), cwd=GOLDEN)
+        if run.rc == 2 and ABSENT in run.err:
+            return refused(run, out, [ABSENT]), ABSENT
+        if case["compare"] == "error" or case.get("ladle_outcome") == "error":
+            return refused(run, out), f"refused: {run.err.strip()[:150]}"
+        problems = run.problems()
+        if not problems:
+            problems = differences(out, folder, case) + check_files(out, case)
+        return problems, case["compare"]
+
+
+def main():
+    global GOLDEN, TOOL
+    lt.need_program()
+    GOLDEN = lt.need_shared("golden")
+    spec = importlib.util.spec_from_file_location("compare_ckpt", lt.need_shared("tools", "compare_ckpt.py"))
+    TOOL = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(TOOL)
+    report, absent, root = lt.Report(), [], os.path.join(GOLDEN, "mergekit")
+    for name in sorted(os.listdir(root)):
+        folder = os.path.join(root, name)
+        if not os.path.isdir(folder) or (sys.argv[1:] and not any(a in name for a in sys.argv[1:])):
+            continue
+        with open(os.path.join(folder, "case.json")) as f:
+            case = json.load(f)
+        problems, seen = judge(folder, case)
+        if seen == ABSENT and not problems:
+            absent.append(name)
+        else:
+            report.case(name, problems, seen)
+    print(f"{len(absent)} need what is {ABSENT}: {', '.join(absent)}")
+    return report.done()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
