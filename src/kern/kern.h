@@ -76,6 +76,8 @@ struct ldl_kern {
 
     /* Sparsifiers, in place. trim: x = |x| < threshold ? 0 : x * factor, by magnitude bits. */
     void (*trim)(float *x, uint32_t threshold_mag, float factor, size_t n);
+    /* x = from <= magnitude < to ? x * factor : 0. to: above from or equal, up to LDL_MAG_LAST + 1. */
+    void (*band)(float *x, uint32_t from, uint32_t to, float factor, size_t n);
     /* x = draw < keep ? x / divisor : 0; keep up to 2^32 keeps all. */
     void (*keep)(float *x, const uint32_t *draw, uint64_t keep, float divisor, size_t n);
     /* x = draw < 2^32 * p[i] ? (rescale ? x / p[i] : x) : 0, the quotient in f64, rounded once. */
@@ -88,8 +90,13 @@ struct ldl_kern {
 
     /* The largest magnitude below infinity, 0 when there is none. */
     uint32_t (*mag_max)(const float *x, size_t n);
+    /* How many magnitudes are in [from, to); and where the number-th of them (from 0) is: its index,
+     * n when there are not so many. */
+    size_t (*band_count)(const float *x, size_t n, uint32_t from, uint32_t to);
+    size_t (*band_find)(const float *x, size_t n, uint32_t from, uint32_t to, size_t number);
     /* Reductions of one block: 16 lanes in f64 (lane i%16), folded 8+8, 4+4, 2+2, 1+1. */
     double (*sum_squares)(const float *x, size_t n);
+    double (*sum_mags)(const float *x, size_t n);
     double (*dot)(const float *x, const float *y, size_t n);
 
     /* Counts magnitudes: those in [from, to] go into bins[(mag - from) >> shift]. */

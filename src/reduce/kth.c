@@ -110,10 +110,11 @@ static void aim(struct ldl_kth *s, const struct ldl_kth_acc *a)
     set_interval(s, (uint32_t)from, (uint32_t)to);
 }
 
-static void finish(struct ldl_kth *s, struct ldl_kth_acc *a, uint64_t bin_lo)
+static void finish(struct ldl_kth *s, struct ldl_kth_acc *a, uint64_t bin_lo, uint64_t below_lo)
 {
     uint64_t before = a->below, bin_hi = bin_of_rank(s, a->count, s->hi, &before);
     s->mag_lo = s->from + (uint32_t)bin_lo;
+    s->below_lo = below_lo;
     s->mag_hi = bin_hi < s->bins ? s->from + (uint32_t)bin_hi : a->above_min;
     s->total = s->total_above = 0;
     for (uint64_t b = 0; b < s->blocks; b++) {
@@ -149,7 +150,7 @@ int ldl_kth_solve(struct ldl_kth *s, struct ldl_kth_acc *const *acc, size_t n, s
     if (bin == s->bins) {
         set_interval(s, s->to + 1, LDL_MAG_LAST);
     } else if (s->shift == 0) {
-        finish(s, a, bin);
+        finish(s, a, bin, before);
     } else {
         uint64_t from = s->from + (bin << s->shift);
         uint64_t to = LDL_MIN(from + ((uint64_t)1 << s->shift) - 1, s->to);

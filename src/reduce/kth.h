@@ -35,6 +35,7 @@ struct ldl_kth {
     uint64_t *count; /* last round's bins, one magnitude each */
     uint64_t count_cap;
     uint32_t mag_lo, mag_hi;
+    uint64_t below_lo;  /* elements with a magnitude below mag_lo */
     double total;       /* of all magnitudes; NaN when an element is NaN */
     double total_above; /* of magnitudes > to */
 };

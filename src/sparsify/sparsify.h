@@ -28,7 +28,8 @@ struct ldl_subject {
     uint64_t seed;
 };
 
-/* A run of elements inside one block: x[0..n) are elements first .. first+n of the tensor. */
+/* A block: x[0..n) are elements first .. first+n of the tensor, all of the block. x may be overwritten,
+ * in a scan too. */
 struct ldl_run {
     uint64_t first;
     size_t n;
@@ -79,6 +80,8 @@ const struct ldl_sparsifier *ldl_sparsifier_find(const char *name);
 /* Rows that several members share, so that a name means one thing. */
 #define LDL_PARAM_RESERVE_P(s)                                                                     \
     LDL_PARAM_DOUBLE(s, reserve_p, 0, 1, 0.7, "share of each task vector's elements that is kept")
+#define LDL_PARAM_DENSITY(s)                                                                       \
+    LDL_PARAM_DOUBLE(s, density, 0, 1, 1, "share of each task vector's elements that is kept")
 #define LDL_PARAM_RESCALE(s)                                                                       \
     LDL_PARAM_BOOL(s, rescale, true, "scale what is kept so that the whole keeps its size")
 

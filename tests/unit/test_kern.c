@@ -267,6 +267,36 @@ static void sparsifiers(void **state)
     })
 }
 
+static void bands(void **state)
+{
+    (void)state;
+    EACH({
+        const uint32_t edges[][2] = { { 0, 1 },
+                                      { 0, 0x80000000u },
+                                      { 0x7f800001u, 0x80000000u },
+                                      { 0x3a000000u, 0x3d000000u },
+                                      { to_bits(fabsf(x[1])), to_bits(fabsf(x[1])) + 1 },
+                                      { 0x3a000000u, 0x3a000000u } };
+        for (size_t e = 0; e < sizeof edges / sizeof *edges; e++) {
+            uint32_t from = edges[e][0], to = edges[e][1];
+            size_t count = 0;
+            memcpy(got, x, n * 4);
+            k->band(got, from, to, 1.5f, n);
+            for (size_t i = 0; i < n; i++) {
+                uint32_t mag = to_bits(x[i]) & 0x7fffffffu;
+                int inside = mag >= from && mag < to;
+                want[i] = inside ? x[i] * 1.5f : 0.0f;
+                if (inside && count % 37 == 0)
+                    assert_int_equal(k->band_find(x, n, from, to, count), i);
+                count += (size_t)inside;
+            }
+            same(got, want, n, "band", k->level);
+            assert_int_equal(k->band_count(x, n, from, to), count);
+            assert_int_equal(k->band_find(x, n, from, to, count), n);
+        }
+    })
+}
+
 static void reductions(void **state)
 {
     (void)state;
@@ -282,6 +312,15 @@ static void reductions(void **state)
         double s = k->sum_squares(x, n);
         double s2 = k->dot(x, x, n);
         assert_true(memcmp(&s, &s2, sizeof s) == 0 || (isnan(s) && isnan(s2)));
+
+        double mags[16] = { 0 };
+        for (size_t i = 0; i < n; i++)
+            mags[i % 16] += (double)fabsf(x[i]);
+        for (int width = 8; width; width /= 2)
+            for (int l = 0; l < width; l++)
+                mags[l] += mags[l + width];
+        double sm = k->sum_mags(x, n);
+        assert_true(memcmp(&sm, mags, sizeof sm) == 0 || (isnan(sm) && isnan(mags[0])));
 
         uint64_t nans = 5, infs = 7, wn = 5, wi = 7;
         k->count_odd(x, n, &nans, &infs);
@@ -468,17 +507,12 @@ static void philox_any_start(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(elementwise),
-        cmocka_unit_test(scaling),
-        cmocka_unit_test(rank_update),
-        cmocka_unit_test(voting),
-        cmocka_unit_test(sparsifiers),
-        cmocka_unit_test(reductions),
-        cmocka_unit_test(census),
-        cmocka_unit_test(decode_all_codes),
-        cmocka_unit_test(encode_boundaries),
-        cmocka_unit_test(encode_odd),
-        cmocka_unit_test(philox_vectors),
+        cmocka_unit_test(elementwise),      cmocka_unit_test(scaling),
+        cmocka_unit_test(rank_update),      cmocka_unit_test(voting),
+        cmocka_unit_test(sparsifiers),      cmocka_unit_test(bands),
+        cmocka_unit_test(reductions),       cmocka_unit_test(census),
+        cmocka_unit_test(decode_all_codes), cmocka_unit_test(encode_boundaries),
+        cmocka_unit_test(encode_odd),       cmocka_unit_test(philox_vectors),
         cmocka_unit_test(philox_any_start),
     };
     return cmocka_run_group_tests_name("kern", tests, fill, NULL);
