@@ -52,7 +52,7 @@ static size_t widest(const struct ldl_plan *p)
 /* Readers of all inputs and one block of each as f32; the output tile; the output block. */
 static void size_worker(struct ldl_budget *b, const struct ldl_plan *p, size_t elem)
 {
-    size_t inputs = ldl_plan_inputs(p);
+    size_t inputs = p->most_inputs + (p->base != NULL);
     b->window_bytes = b->tile_elems * elem;
     b->worker_bytes = (uint64_t)(inputs + 1) * b->window_bytes + LDL_RUNS_SCRATCH +
                       (uint64_t)inputs * b->aux_bytes +

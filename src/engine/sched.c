@@ -25,7 +25,7 @@ int ldl_sched_init(struct ldl_sched *s, const struct ldl_plan *p, const struct l
     for (size_t i = 0; !short_of && i < s->nslots; i++) {
         s->slot[i].acc = ldl_calloc(threads, sizeof *s->slot[i].acc);
         s->slot[i].joined = ldl_calloc(threads, 1);
-        s->slot[i].view_state = ldl_calloc(ldl_plan_inputs(p), sizeof *s->slot[i].view_state);
+        s->slot[i].view_state = ldl_calloc(p->most_inputs + 1, sizeof *s->slot[i].view_state);
         short_of = !s->slot[i].acc || !s->slot[i].joined || !s->slot[i].view_state;
     }
     if (short_of) {

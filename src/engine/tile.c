@@ -17,7 +17,7 @@ static size_t round64(size_t n)
 int ldl_worker_init(struct ldl_worker *w, struct ldl_sched *s, int number,
                     const struct ldl_device *device, struct ldl_err *err)
 {
-    size_t m = s->plan->nmodels, readers = ldl_plan_inputs(s->plan);
+    size_t m = s->plan->most_inputs, readers = m + (s->plan->base != NULL);
     size_t aux = round64(s->budget->aux_bytes);
     size_t window = round64(s->budget->window_bytes), block = LDL_BLOCK * sizeof(float);
     *w = (struct ldl_worker){ .number = number, .sched = s, .device = device };

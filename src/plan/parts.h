@@ -17,6 +17,9 @@ int ldl_plan_slices(struct ldl_plan *p, struct ldl_err *err);
 /* files.c: shards with their headers, each job's place in them; then the index, if there is one. */
 int ldl_plan_shards(struct ldl_plan *p, struct ldl_err *err);
 int ldl_plan_index(struct ldl_plan *p, struct ldl_err *err);
+/* fit.c: small differences between models that are one thing: prefixes, rows of embeddings. */
+int ldl_plan_fit(struct ldl_plan *p, struct ldl_err *err);
+int ldl_plan_tokenizers(const struct ldl_plan *p, struct ldl_err *err);
 /* side.c: what comes along, and config.json as it will be. */
 int ldl_plan_side(struct ldl_plan *p, struct ldl_err *err);
 /* Appends a line for the user. */

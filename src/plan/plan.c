@@ -51,6 +51,10 @@ static int open_models(struct ldl_plan *p, struct ldl_err *err)
     p->base = r->base ? &p->model[n - 1] : NULL;
     int rc = r->donor ? ldl_model_open(&p->donor, r->donor, NULL, err) : 0;
     if (rc == 0)
+        rc = ldl_plan_tokenizers(p, err);
+    if (rc == 0 && r->fill)
+        rc = ldl_plan_fit(p, err);
+    if (rc == 0)
         rc = ldl_models_tie(p->model, n, err);
     return rc || r->nslices ? rc : ldl_match(p->model, n, err);
 }

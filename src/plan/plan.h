@@ -46,11 +46,13 @@ struct ldl_plan {
     size_t nmerges;
     struct ldl_model *model;      /* recipe.nmodels, then the base if there is one */
     size_t nmodels;               /* without the base */
+    size_t most_inputs;           /* models of one job, at most; a slice may have one twice */
     const struct ldl_model *base; /* or NULL */
     struct ldl_job *job;
     size_t njobs;
     const struct ldl_view **views; /* storage of the jobs' in[] */
     size_t *from;                  /* and of their from[] */
+    uint64_t rows;                 /* of embeddings that were cut; 0: none was */
     uint64_t layers;               /* of the output, when it is made of slices */
     struct ldl_model donor;        /* of recipe.donor */
     struct ldl_names made_names;   /* of tensors that no model has */

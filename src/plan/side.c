@@ -71,8 +71,8 @@ static int edit_text(struct ldl_plan *p, const struct ldl_model *from, const str
     static const char *const counts[] = { "num_hidden_layers", "n_layer", "num_layers",
                                           "n_layers" };
     struct ldl_buf word = { 0 }, fp8 = { 0 };
-    char layers[32];
-    struct ldl_edit edit[4 + LDL_COUNT(counts)];
+    char layers[32], rows[32];
+    struct ldl_edit edit[5 + LDL_COUNT(counts)];
     size_t n = 0;
     int rc = p->recipe.dtype == LDL_F8_E4M3 ? fp8_config(p, &fp8, err) : 0;
     if (p->recipe.dtype != LDL_DTYPES && p->recipe.dtype != LDL_F8_E4M3) {
@@ -88,6 +88,9 @@ static int edit_text(struct ldl_plan *p, const struct ldl_model *from, const str
     snprintf(layers, sizeof layers, "%llu", (unsigned long long)p->layers);
     for (size_t i = 0; p->layers && i < LDL_COUNT(counts); i++)
         edit[n++] = (struct ldl_edit){ counts[i], layers, 0 };
+    snprintf(rows, sizeof rows, "%llu", (unsigned long long)p->rows);
+    if (p->rows)
+        edit[n++] = (struct ldl_edit){ "vocab_size", rows, 0 };
     if (rc == 0 && word.failed)
         rc = ldl_oom(err);
     if (rc == 0 && n)
@@ -156,32 +159,51 @@ static int same_file(const char *a, const char *b, const char *name, struct ldl_
     return rc ? -rc : same;
 }
 
-/* A recipe that asks for a tokenizer of several is followed where they are one anyway. */
-static int check_tokenizers(struct ldl_plan *p, struct ldl_err *err)
+static int check_tokenizer(const char *with, const char *dir, const char *asked,
+                           struct ldl_err *err)
 {
     static const char *const names[] = { "tokenizer.json", "tokenizer.model", "vocab.json",
                                          "added_tokens.json" };
-    for (size_t i = 0; i < ldl_plan_inputs(p); i++)
-        for (size_t k = 0; k < LDL_COUNT(names); k++) {
-            int same = same_file(p->side_dir, p->model[i].dir, names[k], err);
-            if (same < 0)
-                return -same;
-            if (!same)
-                return ldl_fail(
-                    err, LDL_EUSAGE,
-                    "tokenizer_source: %s has another %s than %s, and joining tokenizers "
-                    "is not in this build; leave the key out to take that of %s",
-                    p->model[i].asked, names[k], p->side_dir, p->side_dir);
-        }
+    for (size_t k = 0; k < LDL_COUNT(names); k++) {
+        int same = same_file(with, dir, names[k], err);
+        if (same < 0)
+            return -same;
+        if (!same)
+            return ldl_fail(
+                err, LDL_EUSAGE,
+                "tokenizer_source: %s has another %s than %s, and joining tokenizers is "
+                "not in this build",
+                asked, names[k], with);
+    }
     return 0;
+}
+
+/* The model that gives the side files. */
+static const struct ldl_model *giver(const struct ldl_plan *p)
+{
+    return p->recipe.donor ? &p->donor : p->base ? p->base : &p->model[0];
+}
+
+/* A recipe that asks for a tokenizer of several is followed where they are one anyway. */
+int ldl_plan_tokenizers(const struct ldl_plan *p, struct ldl_err *err)
+{
+    const char *with = giver(p)->dir, *asked = p->recipe.tokenizer;
+    char *path = NULL;
+    int rc = 0;
+    if (!p->recipe.same_tokenizers)
+        return 0;
+    if (asked && (rc = ldl_resolve(asked, &path, err)) == 0)
+        rc = check_tokenizer(with, path, asked, err);
+    ldl_free(path);
+    for (size_t i = 0; rc == 0 && i < ldl_plan_inputs(p); i++)
+        rc = check_tokenizer(with, p->model[i].dir, p->model[i].asked, err);
+    return rc;
 }
 
 int ldl_plan_side(struct ldl_plan *p, struct ldl_err *err)
 {
-    const struct ldl_model *from = p->recipe.donor ? &p->donor : p->base ? p->base : &p->model[0];
+    const struct ldl_model *from = giver(p);
     p->side_dir = from->dir;
     int rc = p->recipe.copy_given ? take_asked_files(p, err) : take_usual_files(p, from, err);
-    if (rc == 0 && p->recipe.same_tokenizers)
-        rc = check_tokenizers(p, err);
     return rc ? rc : edit_config(p, from, err);
 }

@@ -19,7 +19,9 @@
 /* Room for jobs of `tensors` tensors (each may get scales). */
 static int make_room(struct ldl_plan *p, size_t tensors, struct ldl_err *err)
 {
-    size_t m = LDL_MAX(p->nmodels, (size_t)1);
+    size_t m = p->most_inputs = p->nmodels;
+    for (size_t s = 0; s < p->recipe.nslices; s++)
+        m = p->most_inputs = LDL_MAX(m, p->recipe.slice[s].n);
     p->job = ldl_calloc(2 * tensors + 1, sizeof *p->job);
     p->views = ldl_calloc((2 * tensors + 1) * m, sizeof *p->views);
     p->from = ldl_calloc((2 * tensors + 1) * m, sizeof *p->from);
@@ -42,7 +44,7 @@ static double gradient_at(uint64_t k, uint64_t n)
 static int whole_job(struct ldl_plan *p, const struct ldl_view *first, uint64_t layers,
                      struct ldl_err *err)
 {
-    const struct ldl_view **in = p->views + p->njobs * p->nmodels;
+    const struct ldl_view **in = p->views + p->njobs * p->most_inputs;
     struct ldl_layer layer;
     const char *names[LDL_MAX_MODELS];
     for (size_t i = 0; i < p->nmodels; i++) {
@@ -121,7 +123,7 @@ static int place_of(struct ldl_plan *p, const struct piece *piece, struct ldl_pl
 
 static int piece_job(struct ldl_plan *p, const struct piece *piece, struct ldl_err *err)
 {
-    size_t at = p->njobs * p->nmodels, m = 0, *from = p->from + at;
+    size_t at = p->njobs * p->most_inputs, m = 0, *from = p->from + at;
     const struct ldl_view **in = p->views + at, *base = NULL, *first = NULL, *v = NULL;
     const struct ldl_model *first_model = &p->model[piece->slice->source[0].model];
     const char *names[LDL_MAX_MODELS];

@@ -250,6 +250,14 @@ static int take_base(struct ldl_recipe *r, const struct ldl_mk *mk, struct ldl_e
                              mk->method->name);
     if (!mk->base)
         return 0;
+    if (c->is_identity)
+        for (size_t i = 0; i < mk->slice->n; i++)
+            if (strcmp(mk->slice->entry[i].model, mk->base) != 0)
+                return ldl_yaml_fail(&mk->yaml, ldl_yaml_find(mk->root, "base_model"), err,
+                                     LDL_EUSAGE,
+                                     "%s takes one model, so a base_model that is "
+                                     "another one has no meaning; leave it out",
+                                     mk->method->name);
     return copy_text(c->ignores_base ? &r->donor : &r->base, mk->base, err);
 }
 
@@ -310,7 +318,10 @@ static int apply(struct ldl_recipe *r, const char *path, const char *out, const 
         rc = take_options(r, mk, a, err);
     if (rc == 0)
         rc = copy_text(&r->output, out, err);
-    r->same_tokenizers = mk->wants_tokenizer;
+    r->same_tokenizers = mk->tokenizer != NULL;
+    if (rc == 0 && mk->tokenizer && strcmp(mk->tokenizer, "base") != 0 &&
+        strcmp(mk->tokenizer, "union") != 0)
+        rc = copy_text(&r->tokenizer, mk->tokenizer, err);
     if (rc == 0 && ldl_args_find(a, "write_model_card")->num != 0)
         rc = take_card(r, mk, path, err);
     return rc;

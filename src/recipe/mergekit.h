@@ -30,7 +30,8 @@ struct ldl_mk {
     const struct ldl_yaml_node *root, *params;
     const struct ldl_method *method;
     const char *base, *dtype;
-    int whole, wants_tokenizer; /* models, not slices; tokenizer_source is given */
+    const char *tokenizer; /* tokenizer_source, or NULL */
+    int whole;             /* models, not slices */
     struct ldl_mk_slice *slice;
     size_t nslices;
     /* Entries in the order of ldl_place.from: those that are not the base. */

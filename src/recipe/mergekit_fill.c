@@ -84,8 +84,10 @@ static int read_value(const struct want *w, const struct ldl_yaml_node *node, in
 {
     if (ldl_yaml_number(node, out) == 0)
         return 1;
-    if (is_condition(node) && !inner)
-        return filter_fits(w, node) ? read_value(w, ldl_yaml_find(node, "value"), 1, out, err) : 0;
+    if (is_condition(node) && !inner) { /* alone, without a list: 0 where it does not fit */
+        *out = 0;
+        return filter_fits(w, node) ? read_value(w, ldl_yaml_find(node, "value"), 1, out, err) : 1;
+    }
     if (node->kind != LDL_YAML_SEQ || node->n == 0)
         return -fail_value(w, node, err);
     if (inner || !is_condition(node->item[0])) {

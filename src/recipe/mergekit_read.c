@@ -243,6 +243,13 @@ static int take_method(const struct reader *rd)
         return fail(rd, rd->mk->root, "merge_method is missing");
     if ((rd->mk->method = ldl_method_find(LDL_MERGEKIT, name)))
         return 0;
+    static const char *const later[] = { "sce",        "arcee_fusion", "rectify_embed", "karcher",
+                                         "multislerp", "nuslerp",      "model_stock",   "ram",
+                                         "ramplus_tl", "della",        "della_linear" };
+    for (size_t i = 0; i < LDL_COUNT(later); i++)
+        if (strcmp(name, later[i]) == 0)
+            return ldl_yaml_fail(&rd->mk->yaml, ldl_yaml_find(rd->mk->root, "merge_method"),
+                                 rd->err, LDL_EUSAGE, "the method %s is not in this build", name);
     for (const struct ldl_method *m = ldl_methods; m->name && n < LDL_COUNT(names); m++)
         if (strcmp(m->language, LDL_MERGEKIT) == 0)
             names[n++] = m->name;
@@ -311,7 +318,7 @@ static int take_root(const struct reader *rd)
         rc = take_types(rd);
     if (rc == 0)
         rc = take_params(rd, mk->root, &mk->params);
-    mk->wants_tokenizer = rc == 0 && tokenizer;
+    mk->tokenizer = rc == 0 ? tokenizer : NULL;
     return rc ? rc : models ? take_models(rd, models) : take_slices(rd, slices);
 }
 

@@ -82,7 +82,8 @@ struct ldl_recipe {
     struct ldl_buf config;   /* the settings, to be used again; empty: they are not written */
     const char *config_name; /* "merge_config.json" */
     struct ldl_buf card;     /* README.md; empty: none */
-    int same_tokenizers;     /* all models must have the same tokenizer */
+    int same_tokenizers;     /* all models must have the same tokenizer, */
+    char *tokenizer;         /* and this one too, or NULL */
     int sorted;              /* tensors are written in the order of their names */
 };
 
