@@ -153,7 +153,8 @@ uint64_t ldl_job_state_bytes(const struct ldl_plan *p, const struct ldl_job *j)
 {
     if (j->kind != LDL_JOB_MERGE)
         return 0;
-    uint64_t sum = ldl_merge_state_bytes(j->merge, j->n) + (j->scales ? j->scales->bytes : 0);
+    uint64_t sum = ldl_merge_state_bytes(j->merge, j->n, ldl_job_last(j));
+    sum += j->scales ? j->scales->bytes : 0;
     for (size_t i = 0; i < ldl_plan_inputs(p); i++)
         sum += ldl_view_state_bytes(ldl_job_input(p, j, i));
     return sum;

@@ -70,6 +70,11 @@ static inline uint64_t ldl_job_cols(const struct ldl_job *j)
 {
     return j->ndim > 1 && j->dim[0] ? j->n / j->dim[0] : j->n;
 }
+/* Elements of the last axis. */
+static inline uint64_t ldl_job_last(const struct ldl_job *j)
+{
+    return j->ndim ? j->dim[j->ndim - 1] : 1;
+}
 /* Input i of the job: a model's view, or the base's after them. */
 static inline const struct ldl_view *ldl_job_input(const struct ldl_plan *p,
                                                    const struct ldl_job *j, size_t i)
