@@ -135,7 +135,7 @@ static void plan_text(struct ldl_buf *b, const ladle_plan *plan)
     ldl_buf_printf(b, "reading   %s for each pass over all inputs\n", ldl_human(size, p->bytes_in));
     ldl_buf_printf(b,
                    "passes    1 that writes, after %s by the sparsifier and %d by the combiner\n",
-                   rounds(p), p->recipe.method->combiner->facts != 0);
+                   rounds(p), ldl_combiner_facts(p->recipe.method->combiner, p->nmodels) != 0);
     ldl_buf_printf(b, "memory    at most about %s, %d thread%s, tiles of %zu elements\n",
                    ldl_human(size, plan->budget.peak_bytes), plan->budget.threads,
                    plan->budget.threads == 1 ? "" : "s", plan->budget.tile_elems);
@@ -222,7 +222,8 @@ static void plan_json(struct ldl_buf *b, const ladle_plan *plan)
     json_pair(b, "passes_before_the_last", rounds(p));
     ldl_buf_printf(b,
                    ",\n  \"combiner_passes\": %d,\n  \"threads\": %d,\n  \"tile_elements\": %zu,\n",
-                   m->combiner->facts != 0, plan->budget.threads, plan->budget.tile_elems);
+                   ldl_combiner_facts(m->combiner, p->nmodels) != 0, plan->budget.threads,
+                   plan->budget.tile_elems);
     ldl_buf_printf(b, "  \"peak_memory_bytes\": %llu,\n",
                    (unsigned long long)plan->budget.peak_bytes);
     json_settings(b, p);

@@ -243,7 +243,8 @@ static int open_job(struct ldl_sched *s, struct ldl_slot *slot, struct ldl_err *
         return 0;
     if (j->scales && !(slot->blocks_max = ldl_calloc(j->scales->n, sizeof *slot->blocks_max)))
         return ldl_oom(err);
-    int rc = ldl_work_begin(&slot->work, j->merge, s->kern, j->name, j->n, ldl_job_cols(j), err);
+    int rc = ldl_work_begin(&slot->work, j->merge, s->kern, j->name, j->n, ldl_job_cols(j),
+                            ldl_job_last(j), err);
     if (rc == 0)
         rc = begin_views(s, slot, err);
     return rc ? rc : open_pass(s, slot, err);

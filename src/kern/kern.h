@@ -74,6 +74,14 @@ struct ldl_kern {
     void (*divide_by)(float *o, const float *d, size_t n);
     void (*near_swap)(float *o, float t, const float *x, const float *b, size_t n);
 
+    /* ram. An element is touched where |x| > eps. touch: c += 1 there. add_touched, there: o += f*x
+     * where c = 1, x / c where c > 1; elsewhere o += 0*x, so that a NaN shows. count_touched adds the
+     * numbers of touched elements with c = 1 and with c > 1. */
+    void (*touch)(float *c, float eps, const float *x, size_t n);
+    void (*add_touched)(float *o, const float *c, float eps, float f, const float *x, size_t n);
+    void (*count_touched)(const float *c, float eps, const float *x, size_t n, uint64_t *alone,
+                          uint64_t *shared);
+
     /* Sparsifiers, in place. trim: x = |x| < threshold ? 0 : x * factor, by magnitude bits. */
     void (*trim)(float *x, uint32_t threshold_mag, float factor, size_t n);
     /* x = from <= magnitude < to ? x * factor : 0. to: above from or equal, up to LDL_MAG_LAST + 1. */

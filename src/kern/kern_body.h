@@ -286,6 +286,40 @@ static void near_swap(float *restrict o, float t, const float *restrict x, const
     }
 }
 
+static inline float is_touched(float x, float eps)
+{
+    return (x < 0.0f ? -x : x) > eps ? 1.0f : 0.0f;
+}
+
+static void touch(float *restrict c, float eps, const float *restrict x, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        c[i] += is_touched(x[i], eps);
+}
+
+static void add_touched(float *restrict o, const float *restrict c, float eps, float f,
+                        const float *restrict x, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        float v = is_touched(x[i], eps) * x[i];
+        float alone = f * v, shared = v / (c[i] > 1.0f ? c[i] : 1.0f);
+        o[i] += c[i] == 1.0f ? alone : shared;
+    }
+}
+
+static void count_touched(const float *restrict c, float eps, const float *restrict x, size_t n,
+                          uint64_t *alone, uint64_t *shared)
+{
+    uint32_t one = 0, more = 0; /* n is a block at most */
+    for (size_t i = 0; i < n; i++) {
+        uint32_t in = (x[i] < 0.0f ? -x[i] : x[i]) > eps;
+        one += in & (c[i] == 1.0f);
+        more += in & (c[i] > 1.0f);
+    }
+    *alone += one;
+    *shared += more;
+}
+
 static void trim(float *x, uint32_t threshold_mag, float factor, size_t n)
 {
     for (size_t i = 0; i < n; i++) {

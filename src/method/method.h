@@ -19,8 +19,8 @@ enum { LDL_MAX_MODELS = 256 };
 /* The same run of elements of all models: t[i][0..n). */
 struct ldl_runs {
     uint64_t first;
-    size_t n;
-    float *const *t;
+    size_t n, m;
+    float *const *t;   /* m runs */
     const float *base; /* for combiners with base_is_input; NULL: no base */
     void *scratch;     /* as in struct ldl_run, and LDL_BLOCK floats after it */
 };
@@ -45,18 +45,29 @@ struct ldl_combiner {
     /* Rules that tie parameters and the number of models together; NULL: none. */
     int (*check)(const void *params, size_t m, struct ldl_err *err);
     /* Facts about the whole tensor, in block order: `facts` doubles of each block, which fact()
-     * fills and solve() gets summed over all blocks. 0: no such pass. */
+     * fills and solve() gets summed over all blocks. 0: no such pass. facts_of, where it is given,
+     * says how many for m models. fact() may overwrite run->t. */
     size_t facts;
+    size_t (*facts_of)(size_t m);
     void (*fact)(const struct ldl_kern *k, const void *params, const struct ldl_runs *run,
                  double *fact);
-    /* From the sums to `plain`, at most LDL_COMBINER_PLAIN doubles that map() works with; called
-     * for each tensor, with sums == NULL when facts is 0. */
+    /* Is each row (the last axis) a vector of its own? Then facts are summed, solved and mapped for
+     * one row at a time, and a run never goes beyond its row. NULL: never. */
+    int (*is_by_row)(const void *params);
+    /* Sums that have no result are an error; NULL: there are none. */
+    int (*check_facts)(const void *params, size_t m, const double *sums, const char *tensor,
+                       struct ldl_err *err);
+    /* From the sums to `plain`, at most m + 1 doubles that map() works with; called for each tensor
+     * (row), with sums == NULL when there are no facts. */
     void (*solve)(const void *params, size_t m, const double *sums, double *plain);
     /* out = the combination of run->t. */
     void (*map)(const struct ldl_kern *k, const void *params, size_t m, const double *plain,
                 const struct ldl_runs *run, float *out);
 };
-enum { LDL_COMBINER_PLAIN = LDL_MAX_MODELS, LDL_COMBINER_FACTS = 8 };
+static inline size_t ldl_combiner_facts(const struct ldl_combiner *c, size_t m)
+{
+    return c->facts_of ? c->facts_of(m) : c->facts;
+}
 
 /* Rows that several members share. */
 #define LDL_PARAM_WEIGHT_LIST(s)                                                                   \
@@ -68,6 +79,8 @@ enum { LDL_COMBINER_PLAIN = LDL_MAX_MODELS, LDL_COMBINER_FACTS = 8 };
 #define LDL_PARAM_WEIGHT(s) LDL_PARAM_DOUBLES(s, weight, -1e18, 1e18, "of each model; required")
 #define LDL_PARAM_LAMBDA(s)                                                                        \
     LDL_PARAM_DOUBLE(s, lambda, -1e18, 1e18, 1, "factor of what is added to the base")
+#define LDL_PARAM_RAM_EPSILON(s)                                                                   \
+    LDL_PARAM_DOUBLE(s, epsilon, 0, 1e18, 1e-5, "changes up to this count as none")
 #define LDL_PARAM_T(s, text)                                                                       \
     {                                                                                              \
         "t", LDL_T_DOUBLE, offsetof(s, t), -1e18, 1e18, NULL, NULL, text                           \

@@ -3,6 +3,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "method/work.h"
 
+#include <string.h>
+
 /* ---- the row with its parameters ---- */
 
 static int fill_values(const struct ldl_settings *settings, const struct ldl_param *rows,
@@ -72,11 +74,20 @@ void ldl_merge_free(struct ldl_merge *g)
     *g = (struct ldl_merge){ 0 };
 }
 
-uint64_t ldl_merge_state_bytes(const struct ldl_merge *g, uint64_t n)
+/* Elements of what the combiner takes as one vector. */
+static uint64_t row_elems(const struct ldl_merge *g, uint64_t n, uint64_t last)
+{
+    const struct ldl_combiner *c = g->method->combiner;
+    int by_row = last && c->is_by_row && c->is_by_row(g->combiner_params);
+    return by_row ? last : LDL_MAX(n, (uint64_t)1);
+}
+
+uint64_t ldl_merge_state_bytes(const struct ldl_merge *g, uint64_t n, uint64_t last)
 {
     const struct ldl_sparsifier *s = g->method->sparsifier;
-    uint64_t facts = (n / LDL_BLOCK + 1) * g->method->combiner->facts * sizeof(double);
-    return facts + (s ? g->m * s->state_bytes(n) : 0);
+    uint64_t rows = n / row_elems(g, n, last), blocks = n / LDL_BLOCK + 1;
+    uint64_t facts = (blocks + rows) * ldl_combiner_facts(g->method->combiner, g->m);
+    return (facts + (rows + 1) * (g->m + 1)) * sizeof(double) + (s ? g->m * s->state_bytes(n) : 0);
 }
 
 uint64_t ldl_merge_acc_bytes(const struct ldl_merge *g, uint64_t n)
@@ -88,7 +99,7 @@ uint64_t ldl_merge_acc_bytes(const struct ldl_merge *g, uint64_t n)
 unsigned ldl_merge_usual_passes(const struct ldl_merge *g)
 {
     const struct ldl_sparsifier *s = g->method->sparsifier;
-    return 1 + (s && s->stride) + (g->method->combiner->facts != 0);
+    return 1 + (s && s->stride) + (ldl_combiner_facts(g->method->combiner, g->m) != 0);
 }
 
 /* ---- begin and end ---- */
@@ -99,16 +110,27 @@ static int wants_rounds(const struct ldl_work *w)
     return s && s->stride;
 }
 
+static int begin_combiner(struct ldl_work *w, uint64_t last, struct ldl_err *err)
+{
+    w->blocks = (w->n + LDL_BLOCK - 1) / LDL_BLOCK;
+    w->row_elems = row_elems(w->g, w->n, last);
+    w->rows = w->n / w->row_elems;
+    w->nfacts = ldl_combiner_facts(w->g->method->combiner, w->g->m);
+    if (!(w->plain = ldl_calloc(w->rows + 1, (w->g->m + 1) * sizeof *w->plain)))
+        return ldl_oom(err);
+    if (w->nfacts &&
+        !(w->facts = ldl_calloc(w->blocks + w->rows + 1, w->nfacts * sizeof *w->facts)))
+        return ldl_oom(err);
+    return 0;
+}
+
 int ldl_work_begin(struct ldl_work *w, const struct ldl_merge *g, const struct ldl_kern *k,
-                   const char *tensor, uint64_t n, uint64_t cols, struct ldl_err *err)
+                   const char *tensor, uint64_t n, uint64_t cols, uint64_t last,
+                   struct ldl_err *err)
 {
     const struct ldl_sparsifier *s = g->method->sparsifier;
-    size_t facts = g->method->combiner->facts;
-    int rc = 0;
-    *w = (struct ldl_work){ .g = g, .k = k, .n = n, .fresh = 1 };
-    w->blocks = (n + LDL_BLOCK - 1) / LDL_BLOCK;
-    if (facts && !(w->facts = ldl_calloc(w->blocks * facts, sizeof *w->facts)))
-        rc = ldl_oom(err);
+    *w = (struct ldl_work){ .g = g, .k = k, .tensor = tensor, .n = n, .fresh = 1 };
+    int rc = begin_combiner(w, last, err);
     if (rc == 0 && s && !(w->state = ldl_calloc(g->m, sizeof *w->state)))
         rc = ldl_oom(err);
     for (size_t i = 0; rc == 0 && s && i < g->m; i++) {
@@ -128,8 +150,9 @@ void ldl_work_end(struct ldl_work *w)
         w->g->method->sparsifier->end(w->state[i]);
     ldl_free(w->state);
     ldl_free(w->facts);
+    ldl_free(w->plain);
     w->state = NULL;
-    w->facts = NULL;
+    w->facts = w->plain = NULL;
 }
 
 /* ---- passes ---- */
@@ -166,14 +189,34 @@ static int solve_sparsifiers(struct ldl_work *w, struct ldl_work_acc *const *acc
     return rc;
 }
 
-static void solve_combiner(struct ldl_work *w)
+/* The facts of all pieces of a row, added up in order; NULL when there are none. */
+static const double *sums_of(const struct ldl_work *w, uint64_t row)
+{
+    if (!w->facts)
+        return NULL;
+    double *sums = w->facts + (w->blocks + w->rows) * w->nfacts;
+    uint64_t first = row * w->row_elems / LDL_BLOCK,
+             last = ((row + 1) * w->row_elems - 1) / LDL_BLOCK;
+    memset(sums, 0, w->nfacts * sizeof *sums);
+    for (uint64_t b = first; b <= last; b++)
+        for (size_t f = 0; f < w->nfacts; f++)
+            sums[f] += w->facts[(b + row) * w->nfacts + f];
+    return sums;
+}
+
+static int solve_combiner(struct ldl_work *w, struct ldl_err *err)
 {
     const struct ldl_combiner *c = w->g->method->combiner;
-    double sums[LDL_COMBINER_FACTS] = { 0 };
-    for (uint64_t b = 0; w->facts && b < w->blocks; b++)
-        for (size_t f = 0; f < c->facts; f++)
-            sums[f] += w->facts[b * c->facts + f];
-    c->solve(w->g->combiner_params, w->g->m, w->facts ? sums : NULL, w->plain);
+    const void *params = w->g->combiner_params;
+    size_t m = w->g->m;
+    for (uint64_t row = 0; row < w->rows; row++) {
+        const double *sums = sums_of(w, row);
+        int rc = sums && c->check_facts ? c->check_facts(params, m, sums, w->tensor, err) : 0;
+        if (rc)
+            return rc;
+        c->solve(params, m, sums, w->plain + row * (m + 1));
+    }
+    return 0;
 }
 
 int ldl_work_next(struct ldl_work *w, struct ldl_work_acc *const *acc, size_t naccs,
@@ -195,10 +238,9 @@ int ldl_work_next(struct ldl_work *w, struct ldl_work_acc *const *acc, size_t na
         w->pass = LDL_WORK_FACTS;
         return 0;
     }
-    solve_combiner(w);
     w->pass = LDL_WORK_MAP;
     *map = 1;
-    return 0;
+    return solve_combiner(w, err);
 }
 
 int ldl_work_acc_begin(struct ldl_work *w, struct ldl_work_acc *a, struct ldl_err *err)
@@ -252,23 +294,42 @@ static void sparsify(const struct ldl_work *w, const struct ldl_block *b)
     }
 }
 
-static struct ldl_runs runs_of(const struct ldl_block *b)
+/* The piece of a block that begins at element `at` of it; its row. t has room for the pointers. */
+static uint64_t piece_of(const struct ldl_work *w, const struct ldl_block *b, size_t at,
+                         float *t[LDL_MAX_MODELS], struct ldl_runs *piece)
 {
-    return (struct ldl_runs){
-        .first = b->first, .n = b->n, .t = b->t, .base = b->base, .scratch = b->scratch
-    };
+    uint64_t first = b->first + at, row = first / w->row_elems;
+    uint64_t left = (row + 1) * w->row_elems - first;
+    for (size_t i = 0; i < w->g->m; i++)
+        t[i] = b->t[i] + at;
+    *piece = (struct ldl_runs){ .first = first,
+                                .n = LDL_MIN(left, b->n - at),
+                                .m = w->g->m,
+                                .t = t,
+                                .base = b->base ? b->base + at : NULL,
+                                .scratch = b->scratch };
+    return row;
+}
+
+static void take_facts(struct ldl_work *w, const struct ldl_block *b)
+{
+    float *t[LDL_MAX_MODELS];
+    struct ldl_runs piece;
+    for (size_t at = 0; at < b->n; at += piece.n) {
+        uint64_t row = piece_of(w, b, at, t, &piece);
+        double *facts = w->facts + (b->first / LDL_BLOCK + row) * w->nfacts;
+        w->g->method->combiner->fact(w->k, w->g->combiner_params, &piece, facts);
+    }
 }
 
 int ldl_work_scan(struct ldl_work *w, struct ldl_work_acc *a, const struct ldl_block *b,
                   struct ldl_err *err)
 {
-    const struct ldl_combiner *c = w->g->method->combiner;
     int rc = 0;
     to_task_vectors(w, b);
     if (w->pass == LDL_WORK_FACTS) {
-        struct ldl_runs runs = runs_of(b);
         sparsify(w, b);
-        c->fact(w->k, w->g->combiner_params, &runs, w->facts + b->first / LDL_BLOCK * c->facts);
+        take_facts(w, b);
         return 0;
     }
     for (size_t i = 0; rc == 0 && i < w->g->m; i++) {
@@ -281,10 +342,15 @@ int ldl_work_scan(struct ldl_work *w, struct ldl_work_acc *a, const struct ldl_b
 
 void ldl_work_map(const struct ldl_work *w, const struct ldl_block *b, float *out)
 {
-    struct ldl_runs runs = runs_of(b);
+    float *t[LDL_MAX_MODELS];
+    struct ldl_runs piece;
+    size_t m = w->g->m;
     to_task_vectors(w, b);
     sparsify(w, b);
-    w->g->method->combiner->map(w->k, w->g->combiner_params, w->g->m, w->plain, &runs, out);
+    for (size_t at = 0; at < b->n; at += piece.n) {
+        const double *plain = w->plain + piece_of(w, b, at, t, &piece) * (m + 1);
+        w->g->method->combiner->map(w->k, w->g->combiner_params, m, plain, &piece, out + at);
+    }
     if (is_base_subtracted(w, b))
         w->k->add(out, b->base, b->n);
 }

@@ -40,8 +40,9 @@ struct ldl_merge {
 int ldl_merge_init(struct ldl_merge *g, const struct ldl_method *method, size_t m, uint64_t seed,
                    const struct ldl_settings *settings, struct ldl_err *err);
 void ldl_merge_free(struct ldl_merge *g);
-/* Most bytes for one tensor of n elements: state, and one accumulator. */
-uint64_t ldl_merge_state_bytes(const struct ldl_merge *g, uint64_t n);
+/* Most bytes for one tensor of n elements whose last axis has `last` of them: state, and one
+ * accumulator. */
+uint64_t ldl_merge_state_bytes(const struct ldl_merge *g, uint64_t n, uint64_t last);
 uint64_t ldl_merge_acc_bytes(const struct ldl_merge *g, uint64_t n);
 /* Reads of a whole tensor, the last included, that usually do; hard tensors may want more. */
 unsigned ldl_merge_usual_passes(const struct ldl_merge *g);
@@ -49,10 +50,15 @@ unsigned ldl_merge_usual_passes(const struct ldl_merge *g);
 struct ldl_work {
     const struct ldl_merge *g;
     const struct ldl_kern *k;
+    const char *tensor;
     uint64_t n, blocks;
-    void **state;  /* the sparsifier's, one for each model; NULL without sparsifier */
-    double *facts; /* the combiner's, for each block */
-    double plain[LDL_COMBINER_PLAIN];
+    uint64_t rows, row_elems; /* as the combiner sees it: one row, where it is not by row */
+    void **state;             /* the sparsifier's, one for each model; NULL without sparsifier */
+    /* The combiner's. A piece is what a block and a row have in common; its facts are at number
+     * block + row, which grows from piece to piece. After them, room for the sums. */
+    size_t nfacts;
+    double *facts;
+    double *plain; /* m + 1 for each row */
     enum { LDL_WORK_SPARSIFY, LDL_WORK_FACTS, LDL_WORK_MAP } pass;
     int fresh; /* begin() was called, next() not yet */
 };
@@ -71,9 +77,11 @@ struct ldl_block {
     void *scratch;     /* LDL_RUNS_SCRATCH bytes, 64-byte aligned */
 };
 
-/* n elements in rows of cols (see struct ldl_subject). */
+/* n elements in rows of cols (see struct ldl_subject); the last axis has `last`. The name stays the
+ * caller's. */
 int ldl_work_begin(struct ldl_work *w, const struct ldl_merge *g, const struct ldl_kern *k,
-                   const char *tensor, uint64_t n, uint64_t cols, struct ldl_err *err);
+                   const char *tensor, uint64_t n, uint64_t cols, uint64_t last,
+                   struct ldl_err *err);
 /* Closes the pass before (its accumulators: acc[0 .. naccs)) and opens the next. *stride: which
  * blocks it wants; *map: it is the last one. */
 int ldl_work_next(struct ldl_work *w, struct ldl_work_acc *const *acc, size_t naccs,

@@ -77,6 +77,11 @@ static inline uint64_t ldl_job_cols(const struct ldl_job *j)
 {
     return j->ndim > 1 && j->dim[0] ? j->n / j->dim[0] : j->n;
 }
+/* Elements of the last axis. */
+static inline uint64_t ldl_job_last(const struct ldl_job *j)
+{
+    return j->ndim ? j->dim[j->ndim - 1] : 1;
+}
 /* The job's inputs: its models' views, then the base's. */
 static inline size_t ldl_job_inputs(const struct ldl_job *j)
 {

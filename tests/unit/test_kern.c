@@ -109,6 +109,37 @@ static void mergekits(const struct ldl_kern *k, const float *x, const float *y, 
     same(got, want, n, "near_swap", k->level);
 }
 
+static void rams(const struct ldl_kern *k, const float *x, const float *y, size_t n)
+{
+    static float c[ROOM], c_want[ROOM];
+    const float eps = 0.01f;
+    uint64_t alone = 3, shared = 4, alone_want = 3, shared_want = 4;
+    memset(c, 0, n * 4);
+    memset(c_want, 0, n * 4);
+    k->touch(c, eps, x, n);
+    k->touch(c, eps, y, n);
+    for (size_t i = 0; i < n; i++)
+        c_want[i] = (float)((fabsf(x[i]) > eps) + (fabsf(y[i]) > eps));
+    same(c, c_want, n, "touch", k->level);
+
+    memcpy(got, y, n * 4);
+    k->add_touched(got, c, eps, 1.3f, x, n);
+    k->count_touched(c, eps, x, n, &alone, &shared);
+    for (size_t i = 0; i < n; i++) {
+        int in = fabsf(x[i]) > eps;
+        volatile float once = 1.3f * x[i], part = x[i] / 2;
+        want[i] = y[i] + (isnan(x[i]) ? NAN : !in ? 0.0f : c_want[i] == 1 ? once : part);
+        alone_want += in && c_want[i] == 1;
+        shared_want += in && c_want[i] == 2;
+    }
+    for (size_t i = 0; i < n; i++) /* 0*x of a negative x is -0, which is only seen in -0 + -0 */
+        if (got[i] == 0 && want[i] == 0)
+            got[i] = want[i] = 0;
+    same(got, want, n, "add_touched", k->level);
+    assert_int_equal(alone, alone_want);
+    assert_int_equal(shared, shared_want);
+}
+
 static void elementwise(void **state)
 {
     (void)state;
@@ -227,6 +258,7 @@ static void voting(void **state)
             want[i] = (float)((double)x[i] / (fabs(dgot[i]) < 1e-8 ? 1.0 : dgot[i]));
         same(got, want, n, "divide", k->level);
         mergekits(k, x, y, n);
+        rams(k, x, y, n);
     })
 }
 

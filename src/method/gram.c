@@ -1,0 +1,46 @@
+/* gram.c -- see gram.h. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "method/gram.h"
+
+#include <math.h>
+#include <string.h>
+
+double ldl_gram_norm(const double *gram, size_t i)
+{
+    return sqrt(ldl_gram_at(gram, i, i));
+}
+
+void ldl_gram_fill(const struct ldl_kern *k, const float *const *v, size_t vectors, size_t n,
+                   double *gram)
+{
+    for (size_t j = 0; j < vectors; j++, gram += j) {
+        for (size_t i = 0; i < j; i++)
+            gram[i] = k->dot(v[i], v[j], n);
+        gram[j] = k->sum_squares(v[j], n);
+    }
+}
+
+void ldl_gram_changes(const struct ldl_kern *k, const struct ldl_runs *run, double *gram)
+{
+    for (size_t i = 0; run->base && i < run->m; i++)
+        k->sub(run->t[i], run->base, run->n);
+    ldl_gram_fill(k, (const float *const *)run->t, run->m, run->n, gram);
+}
+
+double ldl_gram_dot(const double *gram, size_t vectors, const double *a, const double *b)
+{
+    double sum = 0;
+    for (size_t i = 0; i < vectors; i++)
+        for (size_t j = 0; j < vectors; j++)
+            sum += a[i] * b[j] * ldl_gram_at(gram, i, j);
+    return sum;
+}
+
+void ldl_gram_sum(const struct ldl_kern *k, const double *factor, const float *const *v,
+                  size_t vectors, size_t n, float *out)
+{
+    memcpy(out, v[0], n * sizeof *out);
+    k->times(out, (float)factor[0], n);
+    for (size_t i = 1; i < vectors; i++)
+        k->axpy(out, (float)factor[i], v[i], n);
+}
