@@ -118,9 +118,9 @@ static void put_output(struct ldl_buf *b, const struct ldl_plan *p)
     if (p->recipe.config.len)
         ldl_buf_puts(b, "  merge_config.json\n");
     for (size_t i = 0; i < p->side.n; i++)
-        ldl_buf_printf(
-            b, "  %s (from %s%s)\n", p->side.name[i], p->side_dir,
-            p->config.text && strcmp(p->side.name[i], "config.json") == 0 ? ", dtype edited" : "");
+        ldl_buf_printf(b, "  %s (from %s%s)\n", p->side.name[i], p->side_dir,
+                       p->config.text && strcmp(p->side.name[i], "config.json") == 0 ? ", edited"
+                                                                                     : "");
 }
 
 static void plan_text(struct ldl_buf *b, const ladle_plan *plan)

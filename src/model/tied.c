@@ -59,8 +59,8 @@ static int same_bytes(const struct ldl_view *a, const struct ldl_view *b)
            memcmp(x->stride, y->stride, sizeof x->stride) == 0;
 }
 
-/* The embedding of this shape among the first `most` names; NULL when there is none, or two that could
- * be meant. */
+/* The embedding of the head's shape (head NULL: of any) among the first `most` names; NULL when there
+ * is none, or two that could be meant. */
 static const struct ldl_view *find_embedding(const struct ldl_model *m, const struct ldl_view *head,
                                              size_t most)
 {
@@ -68,7 +68,8 @@ static const struct ldl_view *find_embedding(const struct ldl_model *m, const st
         const struct ldl_view *found = NULL;
         size_t n = 0;
         for (size_t i = 0; i < m->nviews; i++)
-            if (ends_with(m->view[i].name, embeddings[e]) && same_shape(&m->view[i], head) && !n++)
+            if (ends_with(m->view[i].name, embeddings[e]) &&
+                (!head || same_shape(&m->view[i], head)) && !n++)
                 found = &m->view[i];
         if (n)
             return n == 1 ? found : NULL;
@@ -210,4 +211,71 @@ int ldl_models_tie(struct ldl_model *model, size_t n, struct ldl_err *err)
             if (j != i)
                 status = tie_pair(&model[i], &model[j], err);
     return status;
+}
+
+/* ---- for adapters ---- */
+
+int ldl_tied_is_head(const char *name)
+{
+    return is_one_of(name, heads, LDL_COUNT(heads)) && !strpbrk(name, "0123456789");
+}
+
+const char *ldl_tied_head_of(const struct ldl_model *m, const struct ldl_view *v)
+{
+    static const char *const pair[][2] = {
+        { "model.embed_tokens.weight", "lm_head.weight" }, /* Llama, Qwen, Gemma, Mistral ... */
+        { "model.decoder.embed_tokens.weight", "lm_head.weight" }, /* OPT */
+        { "transformer.wte.weight", "lm_head.weight" },
+        { "gpt_neox.embed_in.weight", "embed_out.weight" },
+    };
+    for (size_t i = 0; i < LDL_COUNT(pair) && m->has_config && m->tied == 1; i++)
+        if (strcmp(v->name, pair[i][0]) == 0)
+            return pair[i][1];
+    return NULL;
+}
+
+int ldl_model_untie(struct ldl_model *m, const char *name, struct ldl_err *err)
+{
+    const struct ldl_view *embedding =
+        m->has_config && m->tied != 0 ? find_embedding(m, NULL, LDL_COUNT(embeddings)) : NULL;
+    if (!embedding)
+        return 0;
+    struct ldl_view head = *embedding;
+    char *own = ldl_strdup(name);
+    int status = own ? ldl_model_own(m, own, ldl_free, err) : ldl_oom(err);
+    head.name = own;
+    return status ? status : ldl_model_append(m, &head, 1, err);
+}
+
+static const struct ldl_view *find_head(const struct ldl_model *m, const struct ldl_view *embedding)
+{
+    for (size_t i = 0; i < m->nviews; i++)
+        if (ldl_tied_is_head(m->view[i].name) && same_shape(&m->view[i], embedding))
+            return &m->view[i];
+    return NULL;
+}
+
+int ldl_model_changed(struct ldl_model *m, const struct ldl_view *v, struct ldl_err *err)
+{
+    struct ldl_buf text = { 0 };
+    if (!m->has_config || m->tied == 0)
+        return 0;
+    if (ldl_tied_is_head(v->name)) {
+        m->untied |= find_embedding(m, v, LDL_COUNT(embeddings)) != NULL;
+        return 0;
+    }
+    if (!is_one_of(v->name, embeddings, LDL_COUNT(embeddings)) ||
+        v != find_embedding(m, v, LDL_COUNT(embeddings)))
+        return 0;
+    m->untied |= find_head(m, v) != NULL;
+    if (m->untied || m->tied != 1)
+        return 0;
+    ldl_buf_printf(
+        &text,
+        "%s: the adapter changes '%.200s', and config.json ties the output's head to it: "
+        "the head changes with it",
+        m->asked, v->name);
+    int failed = text.failed || ldl_names_add(&m->note, text.text);
+    ldl_buf_free(&text);
+    return failed ? ldl_oom(err) : 0;
 }

@@ -69,7 +69,7 @@ static int edit_text(struct ldl_plan *p, const struct ldl_model *from, const str
                      const char *path, struct ldl_err *err)
 {
     struct ldl_buf word = { 0 }, fp8 = { 0 };
-    struct ldl_edit edit[4];
+    struct ldl_edit edit[LDL_CONFIG_EDITS];
     size_t n = 0;
     int rc = p->recipe.dtype == LDL_F8_E4M3 ? fp8_config(p, &fp8, err) : 0;
     if (p->recipe.dtype != LDL_DTYPES && p->recipe.dtype != LDL_F8_E4M3) {
@@ -82,6 +82,11 @@ static int edit_text(struct ldl_plan *p, const struct ldl_model *from, const str
             (struct ldl_edit){ "quantization_config", fp8.len ? fp8.text : NULL, fp8.len > 0 };
         edit[n++] = (struct ldl_edit){ "compression_config", NULL, 0 };
     }
+    for (size_t i = 0; i < p->nmodels + (p->base != NULL); i++)
+        if (p->model[i].untied) {
+            edit[n++] = (struct ldl_edit){ "tie_word_embeddings", "false", 1 };
+            break;
+        }
     if (rc == 0 && word.failed)
         rc = ldl_oom(err);
     if (rc == 0 && n)
