@@ -129,6 +129,21 @@ static int note_wide(struct ldl_plan *p, struct ldl_err *err)
     return 0;
 }
 
+/* Which tensors become FP8 is ladle's choice: that it took none must not go unsaid. */
+static int note_no_fp8(struct ldl_plan *p, struct ldl_err *err)
+{
+    if (p->recipe.dtype != LDL_F8_E4M3)
+        return 0;
+    for (size_t t = 0; t < p->njobs; t++)
+        if (p->job[t].scales)
+            return 0;
+    return ldl_plan_note(
+        p,
+        "--dtype fp8: no tensor becomes FP8, as there is no matrix '....weight' of "
+        "a numbered layer with 128 or more rows and columns; all keep their types",
+        err);
+}
+
 int ldl_plan_jobs(struct ldl_plan *p, struct ldl_err *err)
 {
     size_t n = p->model[0].nviews;
@@ -141,7 +156,8 @@ int ldl_plan_jobs(struct ldl_plan *p, struct ldl_err *err)
         if (rc)
             return rc;
     }
-    return note_wide(p, err);
+    int rc = note_no_fp8(p, err);
+    return rc ? rc : note_wide(p, err);
 }
 
 /* ---- what they take ---- */
