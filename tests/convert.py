@@ -224,6 +224,11 @@ def group_tied(report):
         run, got = merged("full", "b")
         ok = not run.rc and got["lm_head.weight"].raw == mean(full["lm_head.weight"], b[embed])
         report.case("tied: one has a head of its own", run.problems() or ([] if ok else ["the head is wrong"]))
+        for models in (("b", "full"), ("b", "b")):
+            run, got = merged(*models)
+            said = json.load(open(os.path.join(tmp, "o2/config.json")))["tie_word_embeddings"]
+            report.case(f"tied: {models} as config.json says", run.problems() or
+                        ([] if said is ("lm_head.weight" not in got) else [str(said)]))
         # an encoder-decoder, and a bias of two names: torch.save keeps all names, transformers one of each
         lone = {"shared.weight": a[embed], "lm_head.bias": a["model.norm.weight"]}
         more = {"encoder.embed_tokens.weight": "shared.weight", "decoder.embed_tokens.weight": "shared.weight",

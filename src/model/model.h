@@ -30,7 +30,7 @@ struct ldl_model {
     int fp8;                   /* weights were 8-bit floats with scales (fp8.h) */
     int has_config;
     int tied;   /* config.json's tie_word_embeddings: 1, 0, -1 when it does not say */
-    int untied; /* an adapter made the head and the embedding different: the output's must say 0 */
+    int untied; /* head and embedding differ, after an adapter or in a merge: the output's says 0 */
     struct ldl_names also_dir; /* other directories that are read: adapters */
     struct ldl_names note;     /* lines for the user */
     struct ldl_owned *owned;   /* what composed views are made of */

@@ -199,6 +199,8 @@ static int tie_pair(struct ldl_model *m, const struct ldl_model *other, struct l
     int status = made ? make_lacking(m, other, made, &n, err) : ldl_oom(err);
     if (status == 0 && n)
         status = ldl_model_append(m, made, n, err);
+    for (size_t i = 0; i < n; i++) /* a head of its own there, so one in the output, too */
+        m->untied |= other->tied == 0 && ldl_tied_is_head(made[i].name);
     ldl_free(made);
     return status;
 }
