@@ -140,7 +140,7 @@ static int note_no_fp8(struct ldl_plan *p, struct ldl_err *err)
     return ldl_plan_note(
         p,
         "--dtype fp8: no tensor becomes FP8, as there is no matrix '....weight' of "
-        "a numbered layer with 128 or more rows and columns; all keep their types",
+        "a numbered layer with 128 or more rows and columns",
         err);
 }
 
