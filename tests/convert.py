@@ -224,6 +224,26 @@ def group_tied(report):
         run, got = merged("full", "b")
         ok = not run.rc and got["lm_head.weight"].raw == mean(full["lm_head.weight"], b[embed])
         report.case("tied: one has a head of its own", run.problems() or ([] if ok else ["the head is wrong"]))
+        for models in (("b", "full"), ("b", "b")):
+            run, got = merged(*models)
+            said = json.load(open(os.path.join(tmp, "o2/config.json")))["tie_word_embeddings"]
+            report.case(f"tied: {models} as config.json says", run.problems() or
+                        ([] if said is ("lm_head.weight" not in got) else [str(said)]))
+        # an encoder-decoder, and a bias of two names: torch.save keeps all names, transformers one of each
+        lone = {"shared.weight": a[embed], "lm_head.bias": a["model.norm.weight"]}
+        more = {"encoder.embed_tokens.weight": "shared.weight", "decoder.embed_tokens.weight": "shared.weight",
+                "lm_head.weight": "shared.weight", "lm_head.decoder.bias": "lm_head.bias"}
+        d, storages = torch_parts(lone)
+        d.update((name, d[of]) for name, of in more.items())
+        write(os.path.join(tmp, "all", "pytorch_model.bin"), mc.torch_zip(d, storages))
+        for config in ({"tie_word_embeddings": True}, {"tie_word_embeddings": False}):
+            tied = config["tie_word_embeddings"]
+            write_json(os.path.join(tmp, "all/config.json"), config)
+            lt.write_model(os.path.join(tmp, "one"), lone if tied else {**lone, "lm_head.weight": a[embed]}, config=config)
+            want = {**lone, **{name: lone[of] for name, of in more.items() if not tied or name == "lm_head.decoder.bias"}}
+            for models in (("all", "one"), ("one", "all")):
+                run, got = merged(*models)
+                report.case(f"tied: {models} {config}", run.problems() or unlike(got, want))
         write_json(os.path.join(tmp, "b/config.json"), {"tie_word_embeddings": False})
         run, _ = merged("full", "b")
         report.case("tied: a missing head is missed", [] if run.rc == 4 and "lm_head.weight" in run.err else [run.err])

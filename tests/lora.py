@@ -4,12 +4,15 @@
     own         models and adapters made here; the result recomputed here, step by step in f32, and compared
                 as bytes; the same bytes for any number of threads, tile size and SIMD level; a merge of
                 two adapted models; an adapter on an adapter; on FP8 weights; --lora_model_path
+    tied        an adapter of a head that the base keeps as its embedding; config.json follows
     peft        golden/peft: what the real PEFT made (golden/peft/make.py says how that was recorded)
     mergekit    the LoRA cases of $LADLE_SHARED/golden/mergekit, through flags
 Standard library only. SPDX-License-Identifier: Apache-2.0"""
 import json, math, os, random, sys
 
 import ladletest as lt
+sys.path.insert(0, os.path.join(lt.HERE, "fuzz"))
+import make_corpus as mc  # noqa: E402
 
 lt.need_program()
 report = lt.Report()
@@ -187,6 +190,54 @@ def fp8(at):
 
 # ---- recorded ----
 
+def tied(at):
+    """The base in both forms: the head left out (safetensors), the head over the embedding's bytes (torch)."""
+    make, shape = Maker(9), (61, 24)
+    embed, head, norm = "model.embed_tokens.weight", "lm_head.weight", "model.norm.weight"
+    base = {embed: make.numbers("F32", 61 * 24), norm: make.numbers("F32", 24)}
+    as_tensor = lambda k, x: tensor("F32", (24,) if k == norm else shape, x)  # noqa: E731
+    config = {"tie_word_embeddings": True, "torch_dtype": "float32"}
+    lt.write_model(at("t-st"), {k: as_tensor(k, x) for k, x in base.items()}, config=config)
+    floats = mc.named("torch", "FloatStorage")
+    storage = mc.Storage(floats, "0", 61 * 24, as_tensor(embed, base[embed]).raw)
+    other = mc.Storage(floats, "1", 24, as_tensor(norm, base[norm]).raw)
+    names = {embed: mc.Tensor(storage, 0, shape, (24, 1)), head: mc.Tensor(storage, 0, shape, (24, 1)),
+             norm: mc.Tensor(other, 0, (24,), (1,))}
+    os.makedirs(at("t-bin"))
+    with open(at("t-bin", "pytorch_model.bin"), "wb") as f:
+        f.write(mc.torch_zip(names, [storage, other]))
+    with open(at("t-bin", "config.json"), "w") as f:
+        json.dump(config, f)
+    left, right, whole = make.numbers("F32", 61 * 2), make.numbers("F32", 2 * 24), make.numbers("F32", 61 * 24)
+    update = times(left, right, 61, 24, 2, 1.0)
+    wrap = "base_model.model."
+    low = {"lora_A.weight": tensor("F32", (2, 24), right), "lora_B.weight": tensor("F32", (61, 2), left)}
+    for case, tensors, want in (
+            ("update", {f"{wrap}lm_head.{k}": t for k, t in low.items()}, {**base, head: add(base[embed], update)}),
+            ("whole", {f"{wrap}lm_head.weight": as_tensor(head, whole)}, {**base, head: whole}),
+            ("embed", {f"{wrap}{embed}": as_tensor(embed, whole)}, {**base, embed: whole, head: base[embed]}),
+            ("none", {f"{wrap}model.norm.weight": as_tensor(norm, base[norm])}, base)):
+        os.makedirs(at("t-" + case))
+        lt.write_safetensors(at("t-" + case, "adapter_model.safetensors"), tensors, {"format": "pt"})
+        with open(at("t-" + case, "adapter_config.json"), "w") as f:
+            json.dump({"peft_type": "LORA", "r": 2, "lora_alpha": 2}, f)
+        for form in ("st", "bin"):
+            out = at(f"to-{case}-{form}")
+            problems, got = converted(at("t-" + form) + "+" + at("t-" + case), out)
+            if not problems:
+                wanted = {k: as_tensor(k, x) for k, x in want.items()}
+                problems = [k for k in sorted(set(got) | set(wanted)) if got.get(k) != wanted.get(k)]
+                said = json.load(open(os.path.join(out, "config.json")))
+                if said != {**config, "tie_word_embeddings": head not in want}:
+                    problems.append(f"config.json: {said}")
+            report.case(f"tied {case} {form}", problems)
+    # a base whose names do not tell what the head is called
+    lt.write_model(at("t-other"), {"embed_tokens.weight": as_tensor(embed, base[embed])}, config=config)
+    run = lt.ladle("convert", at("t-other") + "+" + at("t-embed"), at("to-other"))
+    report.case("tied: the head changes with the embedding, which is said",
+                [] if run.rc == 0 and "the head changes with it" in run.err else [run.err])
+
+
 def far(got, want, rtol, atol):
     problems = [f"tensors differ: {sorted(set(got) ^ set(want))[:5]}"] if set(got) != set(want) else []
     for k in sorted(set(got) & set(want)):
@@ -254,6 +305,7 @@ if __name__ == "__main__":
         place = own(work)[0]
         more(place)
         fp8(place)
+        tied(place)
         peft(work)
         mergekit(work)
     sys.exit(report.done())

@@ -239,6 +239,10 @@ def group_out_fp8(report):
         t = unpack(w, nm.decode(s).reshape(s.shape), (128, 128))
         want = nm.merge([{n: t}, {n: t}], None, "linear")
         report.case("fp8 written, read again", run.problems() or unlike({n: got[n]}, want))
+        small = {"model.layers.0.up.weight": lt.Tensor("F32", (4, 4), bytes(64))}
+        lt.write_model(os.path.join(tmp, "small"), small)
+        run = lt.ladle("convert", "small", "o-small", "--dtype", "fp8", cwd=tmp)
+        report.case("fp8 asked for, and nothing for it: said", [] if run.rc == 0 and "no tensor becomes FP8" in run.err else [run.err])
 
 
 def group_odd_scales(report):

@@ -93,9 +93,10 @@ static void put_params(struct ldl_buf *b, const struct ldl_plan *p, const struct
 static void put_method(struct ldl_buf *b, const struct ldl_plan *p)
 {
     const struct ldl_method *m = p->recipe.method;
-    ldl_buf_printf(b, "method    %s = %s x %s; %zu models%s\n", m->name,
+    ldl_buf_printf(b, "method    %s = %s x %s; %zu model%s%s\n", m->name,
                    m->sparsifier ? m->sparsifier->name : "no sparsifier", m->combiner->name,
-                   p->nmodels, p->base ? ", task vectors against the base" : ", no base");
+                   p->nmodels, p->nmodels == 1 ? "" : "s",
+                   p->base ? ", task vectors against the base" : ", no base");
     if (m->sparsifier)
         put_params(b, p, m->sparsifier->param, m->sparsifier->nparams);
     put_params(b, p, m->combiner->param, m->combiner->nparams);
@@ -120,9 +121,9 @@ static void put_output(struct ldl_buf *b, const struct ldl_plan *p)
     if (p->recipe.card.len)
         ldl_buf_puts(b, "  README.md\n");
     for (size_t i = 0; i < p->side.n; i++)
-        ldl_buf_printf(
-            b, "  %s (from %s%s)\n", p->side.name[i], p->side_dir,
-            p->config.text && strcmp(p->side.name[i], "config.json") == 0 ? ", dtype edited" : "");
+        ldl_buf_printf(b, "  %s (from %s%s)\n", p->side.name[i], p->side_dir,
+                       p->config.text && strcmp(p->side.name[i], "config.json") == 0 ? ", edited"
+                                                                                     : "");
 }
 
 static void plan_text(struct ldl_buf *b, const ladle_plan *plan)

@@ -67,5 +67,5 @@ int ldl_context(struct ldl_err *err, const char *fmt, ...)
 
 int ldl_oom(struct ldl_err *err)
 {
-    return ldl_fail(err, LDL_EIO, "out of memory; free some, or lower --threads or --max-memory");
+    return ldl_fail(err, LDL_EIO, "out of memory; free some, or lower --threads or --max_memory");
 }

@@ -116,7 +116,7 @@ int ldl_budget_make(struct ldl_budget *b, const struct ldl_plan *p, struct ldl_e
     if (asked && need > asked)
         return ldl_fail(
             err, LDL_EUSAGE,
-            "--max-memory: %llu bytes are too little; this merge needs at least %llu MiB",
+            "--max_memory: %llu bytes are too little; this merge needs at least %llu MiB",
             (unsigned long long)asked, (unsigned long long)((need + (1 << 20) - 1) >> 20));
     b->facts_bytes = LDL_MAX(least, total > need ? total - need + least : least);
     /* more than every thread could use at once is never taken */

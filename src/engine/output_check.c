@@ -1,8 +1,8 @@
 /* output_check.c -- all that is refused before anything is written, and whose files are whose.
  *
  * The rule for files (I3 of output.c): ladle could have written *.safetensors,
- * *.safetensors.index.json and merge_config.json in the folder itself, the side files of a model (ldl_side_allowed()) in it
- * and below, and the names of this run's copy list. A link, a device, all else is a stranger. An
+ * *.safetensors.index.json, model.gguf and merge_config.json in the folder itself, the side files of a
+ * model (ldl_side_allowed()) in it and below, and the names of this run's copy list. A link, a device, all else is a stranger. An
  * empty folder is nobody's. .git is one stranger, however much is in it. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine/output_check.h"
@@ -28,9 +28,11 @@ static int could_be_ours(const char *relative, const struct ldl_names *also)
     for (size_t i = 0; i < also->n; i++)
         if (strcmp(also->name[i], relative) == 0)
             return 1;
-    if (!strchr(relative, '/') && (ldl_has_suffix(relative, ".safetensors") ||
-                                   ldl_has_suffix(relative, ".safetensors.index.json") ||
-                                   strcmp(relative, "merge_config.json") == 0))
+    if (!strchr(relative, '/') &&
+        (ldl_has_suffix(relative, ".safetensors") ||
+         ldl_has_suffix(relative, ".safetensors.index.json") ||
+         strcmp(relative, "model.gguf") == 0 || strcmp(relative, "master_weights.gguf") == 0 ||
+         strcmp(relative, "merge_config.json") == 0))
         return 1;
     return ldl_side_allowed(relative);
 }

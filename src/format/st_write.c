@@ -31,6 +31,10 @@ int ldl_safetensors_layout(struct ldl_buf *out, struct ldl_entry *entry, size_t 
     ldl_buf_json(out, how->metadata_format);
     ldl_buf_puts(out, "}");
     for (size_t i = 0; i < n; i++, begin = end) {
+        if (strcmp(entry[i].name, "__metadata__") == 0)
+            return ldl_fail(err, LDL_EINPUT,
+                            "a tensor is called '__metadata__', which safetensors keeps for "
+                            "itself; give it another name");
         if (ldl_add(begin, entry[i].bytes, &end) || end > INT64_MAX)
             return ldl_fail(err, LDL_EOUTPUT, "tensor '%.200s': the file would be too large",
                             entry[i].name);

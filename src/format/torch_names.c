@@ -141,6 +141,9 @@ const struct ldl_pickle_name ldl_torch_names[] = {
     INERT("numpy.core.multiarray", "scalar"),
     INERT("numpy._core.multiarray", "scalar"),
     INERT("torch", "device"),
+    INERT("torch", "per_tensor_affine"), /* how a quantized tensor is meant */
+    INERT("torch", "per_channel_affine"),
+    INERT("torch", "per_channel_affine_float_qparams"),
     INERT("torch.serialization", "_get_layout"),
     { NULL, NULL, 0 },
 };

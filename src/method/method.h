@@ -37,6 +37,7 @@ struct ldl_combiner {
     size_t min_models, max_models;
     int base_is_input; /* the base is one of the tensors that are combined: nothing is subtracted from
                         * the models and nothing added to the result */
+    int base_apart;    /* the base may not be one of the models */
     int needs_base, ignores_base; /* ignores_base: it is a model like the others, or none */
     int promotes; /* without a word on the type, the output has the widest of the models' types */
     /* Is the output the one model, so that bytes which fit may be copied? NULL: never. */

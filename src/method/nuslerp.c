@@ -96,6 +96,7 @@ const struct ldl_combiner ldl_combiner_nuslerp = {
     .params_bytes = sizeof(struct nuslerp),
     .min_models = 1,
     .max_models = 2,
+    .base_apart = 1,
     .base_is_input = 1, /* so that one model alone stays as it is */
     .check = check,
     .facts_of = facts_of,

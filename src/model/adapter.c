@@ -13,6 +13,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "model/adapter.h"
 #include "model/index.h"
+#include "model/tied.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -410,11 +411,48 @@ static int update_bias(struct adapter *a, const struct group *g, struct ldl_err 
     return status ? status : keep_made(a, made, err);
 }
 
+/* The head that the adapter parts from the embedding by changing the tensor called `target`, and that m
+ * does not store; NULL: none. */
+static const char *parted_head(struct ldl_base_names *names, const char *target,
+                               struct ldl_err *err, int *status)
+{
+    const struct ldl_view *v = NULL;
+    if ((*status = ldl_base_find(names, target, &v, err)))
+        return NULL;
+    if (!v)
+        return ldl_tied_is_head(target) ? target : NULL;
+    const char *head = ldl_tied_head_of(names->m, v);
+    return head && !ldl_model_find(names->m, head) ? head : NULL;
+}
+
+/* A base whose loader ties the head need not store it; with this adapter its result must. */
+static int untie(const struct adapter *a, struct ldl_model *m, struct ldl_err *err)
+{
+    struct ldl_base_names names = { .m = m };
+    struct ldl_buf target = { 0 };
+    const char *head = NULL;
+    enum ldl_role role;
+    int status = 0;
+    for (size_t i = 0; i < a->nfiles && !head; i++)
+        for (size_t t = 0; t < a->file[i].ntensors && status == 0 && !head; t++) {
+            status = ldl_adapter_name(a->file[i].tensor[t].name, a->paddle, &role, &target, err);
+            if (status == 0 && role != LDL_ROLE_UNUSED)
+                head = parted_head(&names, target.text, err, &status);
+        }
+    ldl_free(names.reversed);
+    if (head)
+        status = ldl_model_untie(m, head, err);
+    ldl_buf_free(&target);
+    return status;
+}
+
 static int compose(struct adapter *a, struct ldl_model *m, struct ldl_err *err)
 {
     struct pieces p = { 0 };
     struct group g;
-    int status = place_all(a, m, &p, err);
+    int status = untie(a, m, err);
+    if (status == 0)
+        status = place_all(a, m, &p, err);
     if (p.n)
         qsort(p.item, p.n, sizeof *p.item, by_view);
     for (size_t i = 0; i < p.n && status == 0;) {
@@ -425,6 +463,8 @@ static int compose(struct adapter *a, struct ldl_model *m, struct ldl_err *err)
             status = update(a, &g, err);
         if (status == 0)
             status = update_bias(a, &g, err);
+        if (status == 0)
+            status = ldl_model_changed(m, g.view, err);
     }
     free_pieces(&p);
     return status;

@@ -359,16 +359,17 @@ void ldl_model_filter(struct ldl_model *m, const unsigned char *keep)
     sort_names(m);
 }
 
-int ldl_model_append(struct ldl_model *m, const struct ldl_view *v, struct ldl_err *err)
+int ldl_model_append(struct ldl_model *m, const struct ldl_view *v, size_t n, struct ldl_err *err)
 {
-    struct ldl_view *view = ldl_realloc(m->view, m->nviews + 1, sizeof *view);
+    struct ldl_view *view = ldl_realloc(m->view, m->nviews + n, sizeof *view);
     if (!view)
         return ldl_oom(err);
     m->view = view;
-    struct ldl_view **by_name = ldl_realloc(m->by_name, m->nviews + 1, sizeof *by_name);
+    struct ldl_view **by_name = ldl_realloc(m->by_name, m->nviews + n, sizeof *by_name);
     if (by_name) {
         m->by_name = by_name;
-        m->view[m->nviews++] = *v;
+        memcpy(m->view + m->nviews, v, n * sizeof *v);
+        m->nviews += n;
     }
     sort_names(m); /* the views may have moved */
     return by_name ? 0 : ldl_oom(err);

@@ -29,7 +29,8 @@ struct ldl_model {
     char *dtype_word;          /* config.json's "dtype" or "torch_dtype", or NULL */
     int fp8;                   /* weights were 8-bit floats with scales (fp8.h) */
     int has_config;
-    int tied; /* config.json's tie_word_embeddings: 1, 0, -1 when it does not say */
+    int tied;   /* config.json's tie_word_embeddings: 1, 0, -1 when it does not say */
+    int untied; /* head and embedding differ, after an adapter or in a merge: the output's says 0 */
     struct ldl_names also_dir; /* other directories that are read: adapters */
     struct ldl_names note;     /* lines for the user */
     struct ldl_owned *owned;   /* what composed views are made of */
@@ -53,8 +54,8 @@ void ldl_model_close(struct ldl_model *m);
 int ldl_model_own(struct ldl_model *m, void *p, void (*release)(void *p), struct ldl_err *err);
 /* Keeps the views view[i] with keep[i] nonzero, in their order. Pointers to views are void after. */
 void ldl_model_filter(struct ldl_model *m, const unsigned char *keep);
-/* Appends a view, whose name must be new and outlive the model. Pointers to views are void after. */
-int ldl_model_append(struct ldl_model *m, const struct ldl_view *v, struct ldl_err *err);
+/* Appends n views, whose names must be new and outlive the model. Pointers to views are void after. */
+int ldl_model_append(struct ldl_model *m, const struct ldl_view *v, size_t n, struct ldl_err *err);
 const struct ldl_view *ldl_model_find(const struct ldl_model *m, const char *name);
 
 /* Splits MODEL+ADAPTER+ADAPTER ... at the plus signs, from the right, until the rest exists or has
@@ -102,7 +103,7 @@ struct ldl_edit {
     const char *key, *value;
     int add;
 };
-enum { LDL_CONFIG_EDITS = 8 };
+enum { LDL_CONFIG_EDITS = 12 };
 /* config.json's bytes with n (at most LDL_CONFIG_EDITS) changes; everything else byte for byte. */
 int ldl_config_edit(const char *json, size_t len, const char *name, const struct ldl_edit *edit,
                     size_t n, struct ldl_buf *out, struct ldl_err *err);

@@ -177,9 +177,26 @@ static int note_wide(struct ldl_plan *p, struct ldl_err *err)
     return 0;
 }
 
+/* Which tensors become FP8 is ladle's choice: that it took none must not go unsaid. */
+static int note_no_fp8(struct ldl_plan *p, struct ldl_err *err)
+{
+    if (p->recipe.dtype != LDL_F8_E4M3)
+        return 0;
+    for (size_t t = 0; t < p->njobs; t++)
+        if (p->job[t].scales)
+            return 0;
+    return ldl_plan_note(
+        p,
+        "--dtype fp8: no tensor becomes FP8, as there is no matrix '....weight' of "
+        "a numbered layer with 128 or more rows and columns",
+        err);
+}
+
 int ldl_plan_jobs(struct ldl_plan *p, struct ldl_err *err)
 {
     int rc = p->recipe.nslices ? ldl_plan_slices(p, err) : ldl_plan_whole(p, err);
+    if (rc == 0)
+        rc = note_no_fp8(p, err);
     return rc ? rc : note_wide(p, err);
 }
 

@@ -72,7 +72,7 @@ static int edit_text(struct ldl_plan *p, const struct ldl_model *from, const str
                                           "n_layers" };
     struct ldl_buf word = { 0 }, fp8 = { 0 };
     char layers[32], rows[32];
-    struct ldl_edit edit[5 + LDL_COUNT(counts)];
+    struct ldl_edit edit[LDL_CONFIG_EDITS];
     size_t n = 0;
     int rc = p->recipe.dtype == LDL_F8_E4M3 ? fp8_config(p, &fp8, err) : 0;
     if (p->recipe.dtype != LDL_DTYPES && p->recipe.dtype != LDL_F8_E4M3) {
@@ -91,6 +91,11 @@ static int edit_text(struct ldl_plan *p, const struct ldl_model *from, const str
     snprintf(rows, sizeof rows, "%llu", (unsigned long long)p->rows);
     if (p->rows)
         edit[n++] = (struct ldl_edit){ "vocab_size", rows, 0 };
+    for (size_t i = 0; i < p->nmodels + (p->base != NULL); i++)
+        if (p->model[i].untied) {
+            edit[n++] = (struct ldl_edit){ "tie_word_embeddings", "false", 1 };
+            break;
+        }
     if (rc == 0 && word.failed)
         rc = ldl_oom(err);
     if (rc == 0 && n)

@@ -79,7 +79,9 @@ static int parse(struct ldl_recipe *r, int argc, const char *const *argv, int ne
     (void)need_output;
     while (places < argc && argv[places][0] != '-')
         places++;
-    if (places != 2)
+    if (places > 2)
+        return ldl_fail(err, LDL_EUSAGE, "convert: '%.200s' is one word too many", argv[2]);
+    if (places < 2)
         return ldl_fail(err, LDL_EUSAGE,
                         "convert: name a model and a new directory first, as in 'ladle convert "
                         "MODEL OUT --dtype bfloat16'");

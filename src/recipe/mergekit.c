@@ -120,6 +120,18 @@ static int is_base(const struct ldl_mk *mk, const struct ldl_mk_entry *e)
     return mk->base && !c->ignores_base && strcmp(mk->base, e->model) == 0;
 }
 
+/* A method that takes a base beside its models cannot have it as one of them. */
+static int check_base_apart(const struct ldl_mk *mk, struct ldl_err *err)
+{
+    const struct ldl_combiner *c = mk->method->combiner;
+    for (size_t i = 0; c->base_apart && mk->base && i < mk->slice->n; i++)
+        if (strcmp(mk->slice->entry[i].model, mk->base) == 0)
+            return ldl_yaml_fail(&mk->yaml, mk->slice->entry[i].node, err, LDL_EUSAGE,
+                                 "%s: the base_model cannot be one of the models",
+                                 mk->method->name);
+    return 0;
+}
+
 static int add_model(struct ldl_recipe *r, const char *name, struct ldl_err *err)
 {
     char **model = ldl_realloc(r->model, r->nmodels + 1, sizeof *model);
@@ -267,6 +279,8 @@ static int take_models(struct ldl_recipe *r, struct ldl_mk *mk, struct ldl_err *
         mk->method = ldl_method_find(LDL_MERGEKIT, "passthrough");
     r->method = mk->method;
     int rc = take_base(r, mk, err);
+    if (rc == 0)
+        rc = check_base_apart(mk, err);
     if (rc == 0)
         rc = check_counts(mk, err);
     return rc ? rc : mk->whole ? take_whole(r, mk, err) : take_sliced(r, mk, err);

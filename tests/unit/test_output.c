@@ -156,6 +156,12 @@ static void test_strangers(void **state)
     spec.also = also;
     spec.nalso = 1;
     assert_int_equal(ldl_output_check(&spec, &err), 0); /* this run copies such a file, too */
+    save("out/model.gguf", "x"); /* as --format gguf writes it; other names are not ladle's */
+    assert_int_equal(ldl_output_check(&spec, &err), 0);
+    save("out/x.gguf", "x");
+    expect_refused(&spec, LDL_EOUTPUT, "holds 'x.gguf' that");
+    unlink(at("out/model.gguf"));
+    unlink(at("out/x.gguf"));
     save("out/pytorch_model.bin", "x");
     save("out/1_Pooling/x.safetensors", "x");
     expect_refused(&spec, LDL_EOUTPUT, "holds '1_Pooling/x.safetensors' and 1 more that");

@@ -299,6 +299,9 @@ static void test_header_text(void **state)
                                 { "b", LDL_U8, 0, NULL, (uint64_t)1 << 62, 0 } };
     expect_error(ldl_safetensors_layout(&out, huge, 2, &pt, &bytes, &err), LDL_EOUTPUT,
                  "tensor 'b'");
+    huge[0].name = "__metadata__"; /* which a torch file may hold */
+    expect_error(ldl_safetensors_layout(&out, huge, 1, &pt, &bytes, &err), LDL_EINPUT,
+                 "keeps for itself");
     ldl_buf_free(&out);
 }
 

@@ -90,6 +90,48 @@ static void test_supplied(void **state)
     ldl_model_close(&m[1]);
 }
 
+/* As transformers' and torch.save's forms of an encoder-decoder and of a head with a bias. */
+static void test_parts(void **state)
+{
+    const struct ldl_stored t[] = {
+        stored("decoder.embed_tokens.weight", 0, 5),
+        stored("encoder.embed_tokens.weight", 0, 5),
+        stored("lm_head.decoder.weight", 0, 5),
+        stored("shared.weight", 0, 5),
+        stored("model.decoder.embed_tokens.weight", 80, 5),
+    };
+    (void)state;
+    struct ldl_model m = model(t, 4, 1, 1);
+    expect_ok(ldl_model_drop_tied(&m, &err));
+    assert_int_equal(m.nviews, 1);
+    assert_non_null(ldl_model_find(&m, "shared.weight"));
+    ldl_model_close(&m);
+    m = model(t + 4, 1, 1, 1); /* itself an embedding, of nothing else */
+    expect_ok(ldl_model_drop_tied(&m, &err));
+    assert_int_equal(m.nviews, 1);
+    ldl_model_close(&m);
+}
+
+/* One model tells by its bytes what the other's one name stands for. */
+static void test_twins(void **state)
+{
+    const struct ldl_stored both[] = { stored("a.bias", 200, 3), stored("b.bias", 200, 3),
+                                       stored("c.bias", 0, 3) };
+    const struct ldl_stored one = stored("b.bias", 400, 3), other = stored("b.bias", 400, 4);
+    (void)state;
+    struct ldl_model m[2] = { model(&one, 1, 1, 0), model(both, 3, 1, 0) };
+    expect_ok(ldl_models_tie(m, 2, &err));
+    assert_int_equal(m[0].nviews, 2); /* nothing tells what c would be */
+    assert_int_equal(m[1].nviews, 3);
+    assert_ptr_equal(ldl_model_find(&m[0], "a.bias")->stored, &one);
+    ldl_model_close(&m[0]);
+    m[0] = model(&other, 1, 1, 0);
+    expect_ok(ldl_models_tie(m, 2, &err));
+    assert_int_equal(m[0].nviews, 1);
+    ldl_model_close(&m[0]);
+    ldl_model_close(&m[1]);
+}
+
 static void test_config(void **state)
 {
     static const struct {
@@ -116,8 +158,8 @@ static void test_config(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_dropped),
-        cmocka_unit_test(test_supplied),
+        cmocka_unit_test(test_dropped), cmocka_unit_test(test_supplied),
+        cmocka_unit_test(test_parts),   cmocka_unit_test(test_twins),
         cmocka_unit_test(test_config),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -191,6 +191,8 @@ static void test_wrapped(void **state)
         { "ctorch._utils\n_rebuild_tensor_v2\n(NK\1))tR", "has no storage" },
         { "ctorch._utils\n_rebuild_tensor_v2\n(K\1QK\1))tR", "has no storage" },
         { "ctorch._utils\n_rebuild_sparse_tensor\n)R", "torch._utils._rebuild_sparse_tensor" },
+        { "ctorch._utils\n_rebuild_qtensor\n(ctorch\nper_tensor_affine\ntR",
+          "torch._utils._rebuild_qtensor" },
         { "ctorch._tensor\n_rebuild_from_type_v2\n)R", "in a way" },
         { "ctorch._tensor\n_rebuild_from_type_v2\nctorch._tensor\n_rebuild_from_type_v2\n"
           "ctorch\nTensor\n)\x87R",
