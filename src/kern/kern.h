@@ -76,7 +76,7 @@ struct ldl_kern {
 
     /* ram. An element is touched where |x| > eps. touch: c += 1 there. add_touched, there: o += f*x
      * where c = 1, x / c where c > 1; elsewhere o += 0*x, so that a NaN shows. count_touched adds the
-     * numbers of touched elements with c = 1 and with c > 1. */
+     * numbers of touched elements with c = 1 and with c > 1; n is below 2^32. */
     void (*touch)(float *c, float eps, const float *x, size_t n);
     void (*add_touched)(float *o, const float *c, float eps, float f, const float *x, size_t n);
     void (*count_touched)(const float *c, float eps, const float *x, size_t n, uint64_t *alone,

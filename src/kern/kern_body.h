@@ -310,7 +310,7 @@ static void add_touched(float *restrict o, const float *restrict c, float eps, f
 static void count_touched(const float *restrict c, float eps, const float *restrict x, size_t n,
                           uint64_t *alone, uint64_t *shared)
 {
-    uint32_t one = 0, more = 0; /* n is a block at most */
+    uint32_t one = 0, more = 0;
     for (size_t i = 0; i < n; i++) {
         uint32_t in = (x[i] < 0.0f ? -x[i] : x[i]) > eps;
         one += in & (c[i] == 1.0f);
