@@ -97,9 +97,12 @@ static void put_method(struct ldl_buf *b, const struct ldl_plan *p)
                    m->sparsifier ? m->sparsifier->name : "no sparsifier", m->combiner->name,
                    p->nmodels, p->nmodels == 1 ? "" : "s",
                    p->base ? ", task vectors against the base" : ", no base");
-    if (m->sparsifier)
+    if (m->sparsifier && !p->recipe.fill)
         put_params(b, p, m->sparsifier->param, m->sparsifier->nparams);
-    put_params(b, p, m->combiner->param, m->combiner->nparams);
+    if (p->recipe.fill)
+        ldl_buf_puts(b, "          parameters by model and tensor, as the recipe says\n");
+    else
+        put_params(b, p, m->combiner->param, m->combiner->nparams);
     if (m->sparsifier && m->sparsifier->random)
         ldl_buf_printf(b, "          random numbers from seed %llu\n",
                        (unsigned long long)p->recipe.seed);
@@ -190,11 +193,17 @@ static void json_list(struct ldl_buf *b, const char *key, char *const *text, siz
     ldl_buf_puts(b, "]");
 }
 
-/* All settings as merge_config.json will have them: every parameter's value after all rules. */
+/* All settings as merge_config.json will have them: every parameter's value after all rules. A
+ * recipe is its text. */
 static void json_settings(struct ldl_buf *b, const struct ldl_plan *p)
 {
     const struct ldl_buf *config = &p->recipe.config;
     ldl_buf_puts(b, "  \"settings\": ");
+    if (p->recipe.fill) {
+        ldl_buf_json(b, config->text ? config->text : "");
+        ldl_buf_puts(b, ",\n");
+        return;
+    }
     for (size_t i = 0; i + 1 < config->len; i++) { /* without its last newline */
         ldl_buf_put(b, &config->text[i], 1);
         if (config->text[i] == '\n')

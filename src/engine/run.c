@@ -61,14 +61,18 @@ static int with_spec(const struct ldl_plan *p,
         for (size_t d = 0; d < m->also_dir.n; d++)
             dir[n++] = m->also_dir.name[d];
     }
+    /* A model card is this run's own; where it writes none, a README.md is the user's. */
+    static const char *const card[] = { "README.md" };
+    int has_card = p->recipe.card.len > 0;
     struct ldl_output_spec spec = { .path = p->recipe.output,
                                     .overwrite = p->recipe.overwrite,
                                     .durable = p->recipe.durable,
                                     .input = dir,
                                     .ninputs = n,
                                     .bytes = p->bytes_out + side_bytes(p),
-                                    .also = (const char *const *)p->recipe.copy_file,
-                                    .nalso = p->recipe.ncopy_files,
+                                    .also =
+                                        has_card ? card : (const char *const *)p->recipe.copy_file,
+                                    .nalso = has_card ? 1 : p->recipe.ncopy_files,
                                     .index_name = p->index_name };
     int rc = use(ctx, &spec, err);
     ldl_free(dir);

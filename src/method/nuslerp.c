@@ -38,7 +38,7 @@ static int check(const void *params_in, size_t m, struct ldl_err *err)
 {
     const struct nuslerp *p = params_in;
     if (m > 1 && p->nuslerp_row_wise && !p->nuslerp_flatten)
-        return ldl_fail(err, LDL_EINPUT,
+        return ldl_fail(err, LDL_EUSAGE,
                         "nuslerp_row_wise: true together with nuslerp_flatten: false (one vector "
                         "for each column) is not in this build; nuslerp_row_wise: false takes each "
                         "row, nuslerp_flatten: true the whole tensor");
