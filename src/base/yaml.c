@@ -36,6 +36,7 @@ struct reader {
     size_t depth, nodes, cap_documents;
     struct ldl_yaml_pairs anchor; /* of this document */
     uint32_t line, column;        /* of the event, or of the last one that had a place */
+    size_t cut; /* length of a text whose last line is not blank and has no end, else SIZE_MAX */
 };
 
 static void *take(struct reader *rd, size_t bytes)
@@ -249,12 +250,32 @@ static void locate(struct reader *rd, struct fy_token *token)
         return;
     rd->line = (uint32_t)mark->line + 1;
     rd->column = (uint32_t)mark->column + 1;
+    enum fy_token_type type = fy_token_get_type(token);
+    enum fy_scalar_style style = type == FYTT_SCALAR ? fy_scalar_token_get_style(token) : FYSS_ANY;
+    if (rd->column > 1 &&
+        (type == FYTT_ALIAS || type == FYTT_ANCHOR || style == FYSS_SINGLE_QUOTED ||
+         style == FYSS_DOUBLE_QUOTED)) /* these marks are after the star, the quote */
+        rd->column--;
+}
+
+/* libfyaml ends a block scalar with a NUL or a line break that are not in the file, where the file
+ * ends inside of it. */
+static size_t mend_block(const struct reader *rd, struct fy_token *token, const char *text,
+                         size_t n)
+{
+    const struct fy_mark *end = fy_token_end_mark(token);
+    if (n && text[n - 1] == 0)
+        return n - 1;
+    return n && text[n - 1] == '\n' && end && end->input_pos >= rd->cut ? n - 1 : n;
 }
 
 static const char *text_of(struct reader *rd, struct fy_token *token)
 {
     size_t n = 0;
     const char *text = token ? fy_token_get_text(token, &n) : NULL;
+    if (text && fy_token_get_type(token) == FYTT_SCALAR &&
+        fy_scalar_token_get_style(token) >= FYSS_LITERAL)
+        n = mend_block(rd, token, text, n);
     if (text && n && memchr(text, 0, n)) {
         fail_here(rd, "a text may not hold a NUL character");
         return NULL;
@@ -281,8 +302,6 @@ static int set_anchor(struct reader *rd, struct fy_token *token, struct ldl_yaml
 static int on_alias(struct reader *rd, struct fy_token *token)
 {
     locate(rd, token);
-    if (rd->column > 1) /* the token begins after the star */
-        rd->column--;
     const char *name = text_of(rd, token);
     if (!name || count(rd, 1))
         return LDL_EIO;
@@ -407,6 +426,10 @@ static int check_text(struct reader *rd, const char *text, size_t len)
         }
     }
     rd->line = rd->column = 1;
+    size_t last = len; /* of the characters that are not blank */
+    while (last && (text[last - 1] == ' ' || text[last - 1] == '\t'))
+        last--;
+    rd->cut = last && text[last - 1] != '\n' && text[last - 1] != '\r' ? len : SIZE_MAX;
     return 0;
 }
 
@@ -429,7 +452,11 @@ static int scan(struct reader *rd, const char *text, size_t len)
     quiet.fp = NULL; /* it would be stderr */
     quiet.level = FYET_ERROR;
     struct fy_diag *diag = fy_diag_create(&quiet);
-    struct fy_parse_cfg cfg = { .flags = FYPCF_QUIET | FYPCF_DEFAULT_VERSION_1_1, .diag = diag };
+    /* sloppy: a closing bracket may stand as far left as the key, which PyYAML takes */
+    struct fy_parse_cfg cfg = {
+        .flags = FYPCF_QUIET | FYPCF_DEFAULT_VERSION_1_1 | FYPCF_SLOPPY_FLOW_INDENTATION,
+        .diag = diag,
+    };
     struct fy_parser *parser = diag ? fy_parser_create(&cfg) : NULL;
     int rc = 0;
     if (diag)
@@ -469,8 +496,10 @@ int ldl_yaml_parse(struct ldl_yaml *y, const char *text, size_t len, const char 
         rc = fail_here(rd, "more than %d bytes", LDL_YAML_MAX_BYTES);
     if (rc == 0)
         rc = check_text(rd, text, len);
+    char *copy = rc == 0 ? ldl_strndup(text, len) : NULL; /* libfyaml looks one byte past the end */
     if (rc == 0)
-        rc = scan(rd, text, len);
+        rc = copy ? scan(rd, copy, len) : ldl_oom(rd->err);
+    ldl_free(copy);
     if (rc) {
         rc = rd->err->code; /* of what failed first; some say only that something did */
         ldl_yaml_free(y);
