@@ -319,6 +319,24 @@ static void keep_each(float *restrict x, const uint32_t *restrict draw, const do
     }
 }
 
+static void keep_ranked(float *restrict x, uint32_t *restrict on, const uint32_t *restrict draw,
+                        const uint32_t *restrict rank2, double p, double step, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        double below = (p + step * (double)(int32_t)rank2[i]) * 0x1p32;
+        on[i] = (uint32_t)((double)draw[i] < below);
+        x[i] = float_of(bits_of(x[i]) & (0u - on[i]));
+    }
+}
+
+static void keep_bits(float *restrict x, const uint32_t *restrict bits, float factor, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        uint32_t stays = 0u - (bits[i / 32] >> (i % 32) & 1u);
+        x[i] = float_of(bits_of(x[i] * factor) & stays);
+    }
+}
+
 /* ---- Philox4x32-10, Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011 ---- */
 
 /* Some blocks at once, one array per word, so that the multiplications fill vectors. There are so many

@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "kern/kern.h"
+#include "kern/row.h"
 
 enum { N = 4096, ROOM = N + 32 };
 static float xs[ROOM], ys[ROOM];
@@ -232,6 +233,50 @@ static void sparsifiers(void **state)
             }
             same(got, want, n, "keep_each", k->level);
         }
+    })
+}
+
+static void ranked(void **state)
+{
+    static uint32_t draw[ROOM], rank2[ROOM], on[ROOM], bits[ROOM / 32 + 1], some[ROOM / 32 + 1];
+    static uint64_t key[ROOM], tmp[ROOM];
+    (void)state;
+    for (int i = 0; i < ROOM; i++)
+        draw[i] = next();
+    EACH({
+        if (n > 1100)
+            continue; /* counting is quadratic */
+        ldl_row_ranks(rank2, key, tmp, x, n);
+        for (size_t i = 0; i < n; i++) {
+            size_t below = 0, equal = 0;
+            for (size_t j = 0; j < n; j++) {
+                float a = fabsf(x[i]), b = fabsf(x[j]);
+                below += isnan(a) ? !isnan(b) : b < a;
+                equal += isnan(a) ? isnan(b) != 0 : b == a;
+            }
+            assert_int_equal(rank2[i], 2 * below + equal - 1);
+        }
+        memcpy(got, x, n * 4);
+        k->keep_ranked(got, on, draw, rank2, 0.2, 0.3 / (double)(n + 1), n);
+        memset(bits, 0, sizeof bits);
+        ldl_bits_set(bits, off, on, n / 2); /* in two parts, which share a word */
+        ldl_bits_set(bits, off + n / 2, on + n / 2, n - n / 2);
+        for (size_t i = 0; i < n; i++) {
+            double p = 0.2 + 0.3 / (double)(n + 1) * rank2[i];
+            int stays = (double)draw[i] < p * 4294967296.0;
+            want[i] = stays ? x[i] : 0.0f;
+            assert_int_equal(on[i], stays);
+            assert_int_equal(bits[(off + i) / 32] >> (off + i) % 32 & 1, stays);
+        }
+        same(got, want, n, "keep_ranked", k->level);
+
+        for (size_t i = 0; i < n / 32 + 1; i++)
+            some[i] = next() << 16 ^ next() >> 3;
+        memcpy(got, x, n * 4);
+        k->keep_bits(got, some, 1.5f, n);
+        for (size_t i = 0; i < n; i++)
+            want[i] = some[i / 32] >> i % 32 & 1 ? x[i] * 1.5f : 0.0f;
+        same(got, want, n, "keep_bits", k->level);
     })
 }
 
@@ -475,12 +520,19 @@ static void philox_any_start(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(elementwise),      cmocka_unit_test(scaling),
-        cmocka_unit_test(rank_update),      cmocka_unit_test(voting),
-        cmocka_unit_test(sparsifiers),      cmocka_unit_test(bands),
-        cmocka_unit_test(reductions),       cmocka_unit_test(census),
-        cmocka_unit_test(decode_all_codes), cmocka_unit_test(encode_boundaries),
-        cmocka_unit_test(encode_odd),       cmocka_unit_test(philox_vectors),
+        cmocka_unit_test(elementwise),
+        cmocka_unit_test(scaling),
+        cmocka_unit_test(rank_update),
+        cmocka_unit_test(voting),
+        cmocka_unit_test(sparsifiers),
+        cmocka_unit_test(ranked),
+        cmocka_unit_test(bands),
+        cmocka_unit_test(reductions),
+        cmocka_unit_test(census),
+        cmocka_unit_test(decode_all_codes),
+        cmocka_unit_test(encode_boundaries),
+        cmocka_unit_test(encode_odd),
+        cmocka_unit_test(philox_vectors),
         cmocka_unit_test(philox_any_start),
     };
     return cmocka_run_group_tests_name("kern", tests, fill, NULL);
