@@ -4,80 +4,7 @@
  * infinities, zeros of both signs and subnormals. The f16 and bf16 conversions are checked over all
  * 65536 codes, and encoding over every boundary between two codes. */
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-#include <cmocka.h>
-
-#include "kern/kern.h"
-#include "kern/row.h"
-
-enum { N = 4096, ROOM = N + 32 };
-static float xs[ROOM], ys[ROOM];
-static const size_t lengths[] = { 0, 1, 2, 3, 4, 7, 8, 15, 16, 17, 31, 32, 33, 40, 1023, N };
-
-static uint32_t rng = 12345;
-static uint32_t next(void)
-{
-    return rng = rng * 1664525u + 1013904223u;
-}
-static float from_bits(uint32_t u)
-{
-    float f;
-    memcpy(&f, &u, 4);
-    return f;
-}
-static uint32_t to_bits(float f)
-{
-    uint32_t u;
-    memcpy(&u, &f, 4);
-    return u;
-}
-
-static int fill(void **state)
-{
-    static const uint32_t odd[] = { 0,           0x80000000u, 1,           0x80000001u,
-                                    0x007fffffu, 0x00800000u, 0x7f800000u, 0xff800000u,
-                                    0x7fc00000u, 0xffc12345u, 0x7f800001u, 0x7f7fffffu,
-                                    0x3f800000u, 0x38800000u, 0x33000000u, 0x477ff000u };
-    (void)state;
-    for (int i = 0; i < ROOM; i++) {
-        xs[i] = i % 7 == 3 ? from_bits(odd[next() % 16])
-                           : ldexpf((float)(int32_t)next(), (int)(next() % 40) - 45);
-        ys[i] = i % 11 == 5 ? from_bits(odd[next() % 16])
-                            : ldexpf((float)(int32_t)next(), (int)(next() % 20) - 35);
-    }
-    return 0;
-}
-
-/* Runs body for each level, length and misalignment, with k, n, x, y set. */
-#define EACH(...)                                                                                  \
-    for (const struct ldl_kern *const *kk = ldl_kern_all(); *kk; kk++)                             \
-        for (size_t li = 0; li < sizeof lengths / sizeof *lengths; li++)                           \
-            for (size_t off = 0; off < 5; off += 2) {                                              \
-                const struct ldl_kern *k = *kk;                                                    \
-                size_t n = lengths[li];                                                            \
-                const float *x = xs + off, *y = ys + off;                                          \
-                (void)y;                                                                           \
-                __VA_ARGS__                                                                        \
-            }
-
-static float got[ROOM], want[ROOM];
-static double dgot[ROOM], dwant[ROOM];
-
-/* NaNs may differ in sign and payload before encode (operand order is the compiler's): compare
- * them as NaN, everything else by bits. */
-static void same(const float *a, const float *b, size_t n, const char *what, const char *level)
-{
-    for (size_t i = 0; i < n; i++)
-        if (to_bits(a[i]) != to_bits(b[i]) && !(isnan(a[i]) && isnan(b[i])))
-            fail_msg("%s %s: element %zu: %a, expected %a", what, level, i, (double)a[i],
-                     (double)b[i]);
-}
+#include "unit/kern_help.h"
 
 static void elementwise(void **state)
 {
@@ -232,80 +159,6 @@ static void sparsifiers(void **state)
                 want[i] = (double)draw[off + i] < dgot[i] * 4294967296.0 ? v : 0.0f;
             }
             same(got, want, n, "keep_each", k->level);
-        }
-    })
-}
-
-static void ranked(void **state)
-{
-    static uint32_t draw[ROOM], rank2[ROOM], on[ROOM], bits[ROOM / 32 + 1], some[ROOM / 32 + 1];
-    static uint64_t key[ROOM], tmp[ROOM];
-    (void)state;
-    for (int i = 0; i < ROOM; i++)
-        draw[i] = next();
-    EACH({
-        if (n > 1100)
-            continue; /* counting is quadratic */
-        ldl_row_ranks(rank2, key, tmp, x, n);
-        for (size_t i = 0; i < n; i++) {
-            size_t below = 0, equal = 0;
-            for (size_t j = 0; j < n; j++) {
-                float a = fabsf(x[i]), b = fabsf(x[j]);
-                below += isnan(a) ? !isnan(b) : b < a;
-                equal += isnan(a) ? isnan(b) != 0 : b == a;
-            }
-            assert_int_equal(rank2[i], 2 * below + equal - 1);
-        }
-        memcpy(got, x, n * 4);
-        k->keep_ranked(got, on, draw, rank2, 0.2, 0.3 / (double)(n + 1), n);
-        memset(bits, 0, sizeof bits);
-        ldl_bits_set(bits, off, on, n / 2); /* in two parts, which share a word */
-        ldl_bits_set(bits, off + n / 2, on + n / 2, n - n / 2);
-        for (size_t i = 0; i < n; i++) {
-            double p = 0.2 + 0.3 / (double)(n + 1) * rank2[i];
-            int stays = (double)draw[i] < p * 4294967296.0;
-            want[i] = stays ? x[i] : 0.0f;
-            assert_int_equal(on[i], stays);
-            assert_int_equal(bits[(off + i) / 32] >> (off + i) % 32 & 1, stays);
-        }
-        same(got, want, n, "keep_ranked", k->level);
-
-        for (size_t i = 0; i < n / 32 + 1; i++)
-            some[i] = next() << 16 ^ next() >> 3;
-        memcpy(got, x, n * 4);
-        k->keep_bits(got, some, 1.5f, n);
-        for (size_t i = 0; i < n; i++)
-            want[i] = some[i / 32] >> i % 32 & 1 ? x[i] * 1.5f : 0.0f;
-        same(got, want, n, "keep_bits", k->level);
-    })
-}
-
-static void bands(void **state)
-{
-    (void)state;
-    EACH({
-        const uint32_t edges[][2] = { { 0, 1 },
-                                      { 0, 0x80000000u },
-                                      { 0x7f800001u, 0x80000000u },
-                                      { 0x3a000000u, 0x3d000000u },
-                                      { to_bits(fabsf(x[1])), to_bits(fabsf(x[1])) + 1 },
-                                      { 0x3a000000u, 0x3a000000u } };
-        for (size_t e = 0; e < sizeof edges / sizeof *edges; e++) {
-            uint32_t from = edges[e][0], to = edges[e][1];
-            size_t count = 0;
-            memcpy(got, x, n * 4);
-            k->band(got, from, to, 1.5f, n);
-            for (size_t i = 0; i < n; i++) {
-                uint32_t mag = to_bits(x[i]) & 0x7fffffffu;
-                int inside = mag >= from && mag < to;
-                want[i] = inside ? x[i] * 1.5f : 0.0f;
-                if (inside && count % 37 == 0)
-                    assert_int_equal(k->band_find(x, n, from, to, count), i);
-                count += (size_t)inside;
-            }
-            same(got, want, n, "band", k->level);
-            assert_int_equal(k->band_count(x, n, from, to), count);
-            assert_int_equal(k->band_find(x, n, from, to, count), n);
         }
     })
 }
@@ -525,8 +378,6 @@ int main(void)
         cmocka_unit_test(rank_update),
         cmocka_unit_test(voting),
         cmocka_unit_test(sparsifiers),
-        cmocka_unit_test(ranked),
-        cmocka_unit_test(bands),
         cmocka_unit_test(reductions),
         cmocka_unit_test(census),
         cmocka_unit_test(decode_all_codes),
