@@ -90,6 +90,11 @@ struct ldl_kern {
     void (*keep)(float *x, const uint32_t *draw, uint64_t keep, float divisor, size_t n);
     /* x = draw < 2^32 * p[i] ? (rescale ? x / p[i] : x) : 0, the quotient in f64, rounded once. */
     void (*keep_each)(float *x, const uint32_t *draw, const double *p, int rescale, size_t n);
+    /* on = draw < 2^32 * (p + step * rank2), as 1 or 0; x = on ? x : 0. rank2 below 2^31; see row.h. */
+    void (*keep_ranked)(float *x, uint32_t *on, const uint32_t *draw, const uint32_t *rank2,
+                        double p, double step, size_t n);
+    /* x = bit i ? x * factor : 0; bit i is in bits[i / 32], the lowest first. */
+    void (*keep_bits)(float *x, const uint32_t *bits, float factor, size_t n);
 
     /* Philox4x32-10. The draw of element i is word i%4 of the block with counter
      * { (i/4) low, (i/4) high, c2, c3 } under key { k0, k1 }. first may be any element. */

@@ -328,40 +328,6 @@ static void trim(float *x, uint32_t threshold_mag, float factor, size_t n)
     }
 }
 
-static void band(float *x, uint32_t from, uint32_t to, float factor, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        uint32_t stays = 0u - (uint32_t)((bits_of(x[i]) & 0x7fffffffu) - from < to - from);
-        x[i] = float_of(bits_of(x[i] * factor) & stays);
-    }
-}
-
-static size_t band_count(const float *x, size_t n, uint32_t from, uint32_t to)
-{
-    size_t total = 0;
-    while (n) {
-        size_t run = n < 65536 ? n : 65536;
-        uint32_t count = 0;
-        for (size_t i = 0; i < run; i++)
-            count += (bits_of(x[i]) & 0x7fffffffu) - from < to - from;
-        total += count;
-        x += run;
-        n -= run;
-    }
-    return total;
-}
-
-/* Counts the elements up to which there are not yet `number` + 1. */
-static size_t band_find(const float *x, size_t n, uint32_t from, uint32_t to, size_t number)
-{
-    size_t count = 0, at = 0;
-    for (size_t i = 0; i < n; i++) {
-        count += (bits_of(x[i]) & 0x7fffffffu) - from < to - from;
-        at += count <= number;
-    }
-    return at;
-}
-
 static void keep(float *restrict x, const uint32_t *restrict draw, uint64_t keep_below,
                  float divisor, size_t n)
 {
