@@ -98,7 +98,7 @@ def judge(folder, case):
         if case.get("tool"):
             return [], ABSENT
         run = lt.ladle("merge", os.path.join(folder, "config.yml"), out, *options(case), cwd=GOLDEN)
-        if run.rc == 2 and ABSENT in run.err:
+        if run.rc and ABSENT in run.err:
             return refused(run, out, [ABSENT]), ABSENT
         if case["compare"] == "error" or case.get("ladle_outcome") == "error":
             return refused(run, out), f"refused: {run.err.strip()[:150]}"

@@ -25,7 +25,7 @@ struct ldl_job {
     uint64_t dim[LDL_MAX_DIMS], n;
     size_t m;                      /* models that take part */
     const struct ldl_view **in;    /* one for each */
-    const size_t *from;            /* which of the plan's models each is; NULL: 0 .. m-1 */
+    const size_t *from;            /* which of the plan's models each input is; NULL: 0 .. m-1 */
     const struct ldl_view *base;   /* or NULL */
     const struct ldl_job *scales;  /* of a weight written as FP8 in blocks; else NULL */
     enum ldl_dtype dtype;          /* of the output */
@@ -94,7 +94,7 @@ static inline const struct ldl_view *ldl_job_input(const struct ldl_job *j, size
 /* Of which of the plan's models it is. */
 static inline size_t ldl_job_model(const struct ldl_plan *p, const struct ldl_job *j, size_t i)
 {
-    return i >= j->m ? p->nmodels : j->from ? j->from[i] : i;
+    return j->from ? j->from[i] : i < j->m ? i : p->nmodels;
 }
 /* Models that are open. */
 static inline size_t ldl_plan_inputs(const struct ldl_plan *p)

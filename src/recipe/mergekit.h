@@ -20,6 +20,7 @@ struct ldl_mk_entry {
 };
 /* A slice; for `models` there is one, of whole models. */
 struct ldl_mk_slice {
+    const char *base; /* instead of the recipe's; NULL: that one */
     const struct ldl_yaml_node *params;
     struct ldl_mk_entry *entry;
     size_t n;

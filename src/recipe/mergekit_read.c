@@ -192,10 +192,9 @@ static int take_slice(const struct reader *rd, const struct ldl_yaml_node *node,
     static const char *const keys[] = { "sources", "parameters", "base_model" };
     if (node->kind != LDL_YAML_MAP)
         return fail(rd, node, "a slice is {sources: [...]}");
-    if (ldl_yaml_find(node, "base_model"))
-        return fail(rd, ldl_yaml_find(node, "base_model"),
-                    "a base_model of a slice is not in this build; give one for the recipe");
     int rc = check_keys(rd, node, keys, LDL_COUNT(keys));
+    if (rc == 0)
+        rc = take_text(rd, node, "base_model", &s->base);
     if (rc == 0)
         rc = take_params(rd, node, &s->params);
     if (rc == 0)

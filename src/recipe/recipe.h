@@ -17,6 +17,7 @@ struct ldl_slice_source {
     size_t model; /* number in ldl_recipe.model; nmodels: the base */
     size_t entry; /* the language's own number of it, for ldl_place.from */
     int64_t first, end;
+    int is_base; /* whatever model it is, it is the base here */
 };
 /* A run of output layers: layer k is made of layer first + k of each source. Without slices a recipe
  * is about whole models. */
