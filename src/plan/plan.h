@@ -40,6 +40,13 @@ struct ldl_shard {
     uint64_t bytes; /* whole file */
 };
 
+/* A side file whose text is ours. */
+enum { LDL_EDITED = 4 };
+struct ldl_edited {
+    const char *name;
+    struct ldl_buf text; /* empty: it is copied after all */
+};
+
 struct ldl_plan {
     struct ldl_recipe recipe; /* owned; moved in by ldl_plan_make */
     struct ldl_merge *merge;  /* what is done to tensors; jobs share one where they can */
@@ -60,18 +67,21 @@ struct ldl_plan {
     size_t nshards;
     const struct ldl_format *container; /* of the output */
     int has_index;
-    char *index_name;      /* NULL: no index */
-    struct ldl_buf index;  /* its text */
-    const char *side_dir;  /* where side files come from */
-    struct ldl_names side; /* relative paths */
-    struct ldl_buf config; /* config.json when it is edited, else empty */
-    uint64_t bytes_in;     /* of one read of all inputs */
-    uint64_t bytes_out;    /* all files that are written */
+    char *index_name;                     /* NULL: no index */
+    struct ldl_buf index;                 /* its text */
+    const char *side_dir;                 /* where side files come from */
+    struct ldl_names side;                /* relative paths */
+    struct ldl_edited edited[LDL_EDITED]; /* of those, the ones that are not copied */
+    size_t nedited;
+    uint64_t bytes_in;  /* of one read of all inputs */
+    uint64_t bytes_out; /* all files that are written */
 };
 
 /* Takes the recipe over (it is emptied, also on failure). On failure *p is empty. */
 int ldl_plan_make(struct ldl_plan *p, struct ldl_recipe *recipe, struct ldl_err *err);
 void ldl_plan_free(struct ldl_plan *p);
+/* The text of a side file, or NULL: it is copied. */
+const struct ldl_buf *ldl_plan_edited(const struct ldl_plan *p, const char *name);
 /* Elements of a row: all of a tensor with one dimension, else of what hangs on one index of dim 0. */
 static inline uint64_t ldl_job_cols(const struct ldl_job *j)
 {

@@ -342,6 +342,8 @@ static int apply(struct ldl_recipe *r, const char *path, const char *out, const 
     if (rc == 0)
         rc = take_options(r, mk, a, err);
     if (rc == 0)
+        rc = ldl_mk_chat(mk, r, err);
+    if (rc == 0)
         rc = copy_text(&r->output, out, err);
     r->same_tokenizers = mk->tokenizer != NULL;
     if (rc == 0 && mk->tokenizer && strcmp(mk->tokenizer, "base") != 0 &&

@@ -260,7 +260,7 @@ static int take_method(const struct reader *rd)
 
 static int refuse_absent(const struct reader *rd)
 {
-    static const char *const keys[] = { "modules", "tokenizer", "chat_template" };
+    static const char *const keys[] = { "modules", "tokenizer" };
     for (size_t i = 0; i < LDL_COUNT(keys); i++) {
         const struct ldl_yaml_node *node = ldl_yaml_find(rd->mk->root, keys[i]);
         if (node && node->kind != LDL_YAML_NULL)

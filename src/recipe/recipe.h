@@ -85,6 +85,8 @@ struct ldl_recipe {
     struct ldl_buf card;     /* README.md; empty: none */
     int same_tokenizers;     /* all models must have the same tokenizer, */
     char *tokenizer;         /* and this one too, or NULL */
+    char *chat_template;     /* a Jinja text; NULL: as the donor has it, */
+    int chat_auto;           /* or as most models have it */
     int sorted;              /* tensors are written in the order of their names */
 };
 
