@@ -30,6 +30,7 @@ struct ldl_mk_slice {
 struct ldl_mk {
     struct ldl_yaml yaml;
     const struct ldl_yaml_node *root, *params;
+    const struct ldl_yaml_node *module_params; /* of modules: {default: ...} */
     const struct ldl_method *method;
     const char *base, *dtype;
     const char *tokenizer; /* tokenizer_source, or NULL */
