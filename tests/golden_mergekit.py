@@ -77,12 +77,35 @@ def unscaled(out, folder):
     return problems
 
 
-def check_files(out, case):
+def template_problems(out, folder, case):
+    """The recorded chat template. Those of built-in formats are in words of our own: what they make is compared."""
+    made, recorded = (os.path.join(*p) for p in ((out, "chat_template.jinja"), (folder, "expected_chat_template.jinja")))
+    if not os.path.exists(recorded):
+        return ["there is a chat_template.jinja"] if "none written" in case.get("notes", "") and os.path.exists(made) else []
+    if not os.path.exists(made):
+        return ["there is no chat_template.jinja"]
+    texts = []
+    for path in (made, recorded):
+        with open(path, encoding="utf-8") as f:
+            texts.append(f.read())
+    if "chat_template=chatml" in case["notes"]:
+        try:
+            import jinja2
+        except ImportError:
+            return []
+        jinja = jinja2.Environment(trim_blocks=True, lstrip_blocks=True)
+        talk = [{"role": r, "content": c} for r, c in (("system", "Be brief."), ("user", "a\nb"), ("assistant", " c"))]
+        texts = [[jinja.from_string(t).render(messages=talk, add_generation_prompt=p) for p in (False, True)] for t in texts]
+    return [] if texts[0] == texts[1] else [f"chat_template.jinja: {texts[0]!r}, recorded {texts[1]!r}"]
+
+
+def check_files(out, folder, case):
     have = set(os.listdir(out))
     want = set(case.get("expected_files", []))
     if case.get("compare") != "differs":
         want |= set(case.get("weight_files", []))
     problems = [f"missing files: {sorted(want - have)}"] if want - have else []
+    problems += template_problems(out, folder, case)
     with open(os.path.join(out, "config.json")) as f:
         config = json.load(f)
     for key, value in case.get("expected_config", {}).items():
@@ -98,7 +121,7 @@ def judge(folder, case):
         if case.get("tool"):
             return [], ABSENT
         run = lt.ladle("merge", os.path.join(folder, "config.yml"), out, *options(case), cwd=GOLDEN)
-        if run.rc == 2 and ABSENT in run.err:
+        if run.rc and ABSENT in run.err:
             return refused(run, out, [ABSENT]), ABSENT
         if case["compare"] == "error" or case.get("ladle_outcome") == "error":
             return refused(run, out), f"refused: {run.err.strip()[:150]}"
@@ -106,7 +129,7 @@ def judge(folder, case):
         if not problems:
             special = unscaled if os.path.basename(folder) == "small_dare_linear_norescale" else None
             problems = special(out, folder) if special else differences(out, folder, case)
-            problems += check_files(out, case)
+            problems += check_files(out, folder, case)
         return problems, case["compare"]
 
 

@@ -125,8 +125,7 @@ static void put_output(struct ldl_buf *b, const struct ldl_plan *p)
         ldl_buf_puts(b, "  README.md\n");
     for (size_t i = 0; i < p->side.n; i++)
         ldl_buf_printf(b, "  %s (from %s%s)\n", p->side.name[i], p->side_dir,
-                       p->config.text && strcmp(p->side.name[i], "config.json") == 0 ? ", edited"
-                                                                                     : "");
+                       ldl_plan_edited(p, p->side.name[i]) ? ", edited" : "");
 }
 
 static void plan_text(struct ldl_buf *b, const ladle_plan *plan)

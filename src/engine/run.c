@@ -123,8 +123,9 @@ static int put_small_files(struct run *r, struct ldl_err *err)
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < p->side.n; i++) {
         const char *name = p->side.name[i];
-        if (p->config.text && strcmp(name, "config.json") == 0)
-            rc = ldl_output_put(&r->output, name, p->config.text, p->config.len, err);
+        const struct ldl_buf *text = ldl_plan_edited(p, name);
+        if (text)
+            rc = ldl_output_put(&r->output, name, text->text, text->len, err);
         else
             rc = ldl_output_copy(&r->output, p->side_dir, name, err);
     }

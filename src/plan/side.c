@@ -64,6 +64,21 @@ static int fp8_config(const struct ldl_plan *p, struct ldl_buf *text, struct ldl
     return 0;
 }
 
+struct ldl_buf *ldl_plan_edit(struct ldl_plan *p, const char *name)
+{
+    struct ldl_edited *e = &p->edited[p->nedited++];
+    e->name = name;
+    return &e->text;
+}
+
+const struct ldl_buf *ldl_plan_edited(const struct ldl_plan *p, const char *name)
+{
+    for (size_t i = 0; i < p->nedited; i++)
+        if (p->edited[i].text.text && strcmp(p->edited[i].name, name) == 0)
+            return &p->edited[i].text;
+    return NULL;
+}
+
 /* The edits that the output's types ask for: its dtype, and whether and how it is quantized. */
 static int edit_text(struct ldl_plan *p, const struct ldl_model *from, const struct ldl_buf *text,
                      const char *path, struct ldl_err *err)
@@ -99,7 +114,8 @@ static int edit_text(struct ldl_plan *p, const struct ldl_model *from, const str
     if (rc == 0 && word.failed)
         rc = ldl_oom(err);
     if (rc == 0 && n)
-        rc = ldl_config_edit(text->text, text->len, path, edit, n, &p->config, err);
+        rc = ldl_config_edit(text->text, text->len, path, edit, n, ldl_plan_edit(p, "config.json"),
+                             err);
     ldl_buf_free(&word);
     ldl_buf_free(&fp8);
     return rc;
@@ -210,5 +226,7 @@ int ldl_plan_side(struct ldl_plan *p, struct ldl_err *err)
     const struct ldl_model *from = giver(p);
     p->side_dir = from->dir;
     int rc = p->recipe.copy_given ? take_asked_files(p, err) : take_usual_files(p, from, err);
-    return rc ? rc : edit_config(p, from, err);
+    if (rc == 0)
+        rc = edit_config(p, from, err);
+    return rc ? rc : ldl_plan_chat(p, err);
 }

@@ -2,7 +2,8 @@
  *
  *   mergekit.c        the command line, and what follows from the recipe as a whole
  *   mergekit_read.c   the recipe's text: models, slices, method
- *   mergekit_fill.c   the value of a parameter for a model and a tensor */
+ *   mergekit_fill.c   the value of a parameter for a model and a tensor
+ *   mergekit_chat.c   the chat template */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef LDL_RECIPE_MERGEKIT_H
 #define LDL_RECIPE_MERGEKIT_H
@@ -20,6 +21,7 @@ struct ldl_mk_entry {
 };
 /* A slice; for `models` there is one, of whole models. */
 struct ldl_mk_slice {
+    const char *base; /* instead of the recipe's; NULL: that one */
     const struct ldl_yaml_node *params;
     struct ldl_mk_entry *entry;
     size_t n;
@@ -28,6 +30,7 @@ struct ldl_mk_slice {
 struct ldl_mk {
     struct ldl_yaml yaml;
     const struct ldl_yaml_node *root, *params;
+    const struct ldl_yaml_node *module_params; /* of modules: {default: ...} */
     const struct ldl_method *method;
     const char *base, *dtype;
     const char *tokenizer; /* tokenizer_source, or NULL */
@@ -42,6 +45,8 @@ struct ldl_mk {
 /* Reads and checks the text; leaves notes in r. strict: unknown keys and parameters are errors. */
 int ldl_mk_read(struct ldl_mk *mk, struct ldl_recipe *r, const char *path, int strict,
                 struct ldl_err *err);
+/* chat_template: into r. */
+int ldl_mk_chat(const struct ldl_mk *mk, struct ldl_recipe *r, struct ldl_err *err);
 void ldl_mk_free(void *mk); /* and the struct itself */
 /* ldl_recipe.fill. */
 int ldl_mk_fill(const struct ldl_recipe *r, const struct ldl_place *at,
