@@ -99,6 +99,20 @@ def template_problems(out, folder, case):
     return [] if texts[0] == texts[1] else [f"chat_template.jinja: {texts[0]!r}, recorded {texts[1]!r}"]
 
 
+def unstacked(out, folder):
+    """sce of one model with nothing selected: mergekit returns the base, but with one more axis in front."""
+    got, _ = lt.read_safetensors(os.path.join(out, "model.safetensors"))
+    want, _ = lt.read_safetensors(os.path.join(folder, "expected.safetensors"))
+    problems = [] if sorted(got) == sorted(want) else [f"other names: {sorted(set(got) ^ set(want))}"]
+    for name in set(got) & set(want):
+        if [1] + list(got[name].shape) != list(want[name].shape) or got[name].numbers() != want[name].numbers():
+            problems.append(f"{name} is not the base's")
+    return problems
+
+
+SPECIAL = {"small_dare_linear_norescale": unscaled, "sce_one": unstacked}
+
+
 def check_files(out, folder, case):
     have = set(os.listdir(out))
     want = set(case.get("expected_files", []))
@@ -127,7 +141,7 @@ def judge(folder, case):
             return refused(run, out), f"refused: {run.err.strip()[:150]}"
         problems = run.problems()
         if not problems:
-            special = unscaled if os.path.basename(folder) == "small_dare_linear_norescale" else None
+            special = SPECIAL.get(os.path.basename(folder))
             problems = special(out, folder) if special else differences(out, folder, case)
             problems += check_files(out, folder, case)
         return problems, case["compare"]

@@ -64,6 +64,14 @@ static const char *rounds(const struct ldl_plan *p)
     return s ? s->rounds : "0";
 }
 
+static const char *combiner_rounds(const struct ldl_plan *p)
+{
+    const struct ldl_combiner *c = p->recipe.method->combiner;
+    if (c->rounds)
+        return c->rounds->rounds;
+    return ldl_combiner_facts(c, p->nmodels) ? "1" : "0";
+}
+
 static size_t count_copies(const struct ldl_plan *p)
 {
     size_t copies = 0;
@@ -137,8 +145,8 @@ static void plan_text(struct ldl_buf *b, const ladle_plan *plan)
     put_output(b, p);
     ldl_buf_printf(b, "reading   %s for each pass over all inputs\n", ldl_human(size, p->bytes_in));
     ldl_buf_printf(b,
-                   "passes    1 that writes, after %s by the sparsifier and %d by the combiner\n",
-                   rounds(p), ldl_combiner_facts(p->recipe.method->combiner, p->nmodels) != 0);
+                   "passes    1 that writes, after %s by the sparsifier and %s by the combiner\n",
+                   rounds(p), combiner_rounds(p));
     ldl_buf_printf(b, "memory    at most about %s, %d thread%s, tiles of %zu elements\n",
                    ldl_human(size, plan->budget.peak_bytes), plan->budget.threads,
                    plan->budget.threads == 1 ? "" : "s", plan->budget.tile_elems);

@@ -82,6 +82,14 @@ struct ldl_kern {
     void (*count_touched)(const float *c, float eps, const float *x, size_t n, uint64_t *alone,
                           uint64_t *shared);
 
+    /* sce. welford takes the number-th (from 1) of some x into their mean and the sum of squares of what
+     * they differ from it, in f64; variance: v = square / number, rounded once. keep_where:
+     * x = v is not 0 ? x : 0. divide_least: o = o / max(d, least). */
+    void (*welford)(double *mean, double *square, double number, const float *x, size_t n);
+    void (*variance)(float *v, const double *square, double number, size_t n);
+    void (*keep_where)(float *x, const float *v, size_t n);
+    void (*divide_least)(float *o, const float *d, float least, size_t n);
+
     /* Sparsifiers, in place. trim: x = |x| < threshold ? 0 : x * factor, by magnitude bits. */
     void (*trim)(float *x, uint32_t threshold_mag, float factor, size_t n);
     /* x = from <= magnitude < to ? x * factor : 0. to: above from or equal, up to LDL_MAG_LAST + 1. */

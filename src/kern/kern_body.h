@@ -320,6 +320,37 @@ static void count_touched(const float *restrict c, float eps, const float *restr
     *shared += more;
 }
 
+static void welford(double *restrict mean, double *restrict square, double number,
+                    const float *restrict x, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        double away = (double)x[i] - mean[i];
+        double moved = mean[i] + away / number;
+        square[i] += away * ((double)x[i] - moved);
+        mean[i] = moved;
+    }
+}
+
+static void variance(float *restrict v, const double *restrict square, double number, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        v[i] = (float)(square[i] / number);
+}
+
+static void keep_where(float *restrict x, const float *restrict v, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        uint32_t stays = 0u - (uint32_t)((bits_of(v[i]) & 0x7fffffffu) != 0);
+        x[i] = float_of(bits_of(x[i]) & stays);
+    }
+}
+
+static void divide_least(float *restrict o, const float *restrict d, float least, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        o[i] = o[i] / (d[i] < least ? least : d[i]);
+}
+
 static void trim(float *x, uint32_t threshold_mag, float factor, size_t n)
 {
     for (size_t i = 0; i < n; i++) {

@@ -68,6 +68,35 @@ static void rams(const struct ldl_kern *k, const float *x, const float *y, size_
     assert_int_equal(shared, shared_want);
 }
 
+static void sces(const struct ldl_kern *k, const float *x, const float *y, size_t n)
+{
+    static double mean[ROOM], square[ROOM];
+    static float v[ROOM], v_want[ROOM];
+    memset(mean, 0, n * sizeof *mean);
+    memset(square, 0, n * sizeof *square);
+    k->welford(mean, square, 1, x, n);
+    k->welford(mean, square, 2, y, n);
+    k->variance(v, square, 2, n);
+    for (size_t i = 0; i < n; i++) {
+        double second = x[i] + ((double)y[i] - x[i]) / 2, zero = (double)x[i] - x[i];
+        v_want[i] = (float)((zero + ((double)y[i] - x[i]) * (y[i] - second)) / 2);
+        assert_true(mean[i] == second || (isnan(mean[i]) && isnan(second)));
+    }
+    same(v, v_want, n, "variance", k->level);
+
+    memcpy(got, x, n * 4);
+    k->keep_where(got, y, n);
+    for (size_t i = 0; i < n; i++)
+        want[i] = y[i] != 0 ? x[i] : 0.0f;
+    same(got, want, n, "keep_where", k->level);
+
+    memcpy(got, x, n * 4);
+    k->divide_least(got, y, 0.01f, n);
+    for (size_t i = 0; i < n; i++)
+        want[i] = x[i] / (y[i] < 0.01f ? 0.01f : y[i]);
+    same(got, want, n, "divide_least", k->level);
+}
+
 static void elementwise(void **state)
 {
     (void)state;
@@ -187,6 +216,7 @@ static void voting(void **state)
         same(got, want, n, "divide", k->level);
         mergekits(k, x, y, n);
         rams(k, x, y, n);
+        sces(k, x, y, n);
     })
 }
 
