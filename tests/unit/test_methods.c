@@ -530,7 +530,7 @@ static void state_bytes(void **state)
     (void)state;
     assert_int_equal(init(&g, &j, &err), 0);
     uint64_t rows = 1000000, blocks = rows * 100 / LDL_BLOCK;
-    uint64_t bytes = ldl_merge_state_bytes(&g, rows * 100, 100);
+    uint64_t bytes = ldl_merge_state_bytes(&g, rows * 100, 100, 100);
     assert_true(bytes >= ((blocks + rows) * 6 + rows * 4) * 8);
     assert_true(bytes < ((blocks + rows) * 6 + rows * 4) * 8 + 1000);
     ldl_merge_free(&g);
