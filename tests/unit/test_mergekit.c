@@ -126,7 +126,7 @@ static void test_refused(void **state)
         { "models: 3\nmerge_method: linear\n", "r.yml:1:9: models: a list" },
         { "models: []\nmerge_method: linear\n", "models: a list with one item" },
         { MODELS "slices: []\nmerge_method: linear\n",
-          "exactly one of models, slices and modules" },
+          "exactly one of models and slices is" },
         { MODELS, "merge_method is missing" },
         { MODELS "merge_method: dare-ties\n", "did you mean 'dare_ties'?" },
         { MODELS "merge_method: arcee_fusion\n", "arcee_fusion is not in this build" },
