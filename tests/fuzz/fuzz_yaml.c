@@ -17,7 +17,7 @@ static void walk(const struct ldl_yaml_node *node, size_t level, size_t bytes)
         return;
     left--;
     FUZZ_CHECK(node->line >= 1 && node->line <= bytes + 1 && node->column >= 1);
-    FUZZ_CHECK(node->column <= bytes + 1 && level + node->height <= LDL_YAML_DEPTH);
+    FUZZ_CHECK(node->column <= bytes + 2 && level + node->height <= LDL_YAML_DEPTH);
     FUZZ_CHECK(node->text && *ldl_yaml_kind_name(node));
     if (node->kind < LDL_YAML_SEQ) {
         FUZZ_CHECK(node->n == 0 && node->height == 0 && node->visits == 1);
