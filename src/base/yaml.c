@@ -6,7 +6,7 @@
 #include <libfyaml.h>
 #include <string.h>
 
-enum { BLANK_LINES_MAX = 1000 }; /* one after the other */
+enum { BLANKS_MAX = 1000 }; /* blanks, or blank lines, one after the other */
 
 static void locate(struct ldl_yaml_tree *rd, struct fy_token *token)
 {
@@ -194,11 +194,11 @@ static int is_tab_trap(const unsigned char *s, const unsigned char *end)
 }
 
 /* UTF-8, only characters that YAML allows (libfyaml lets some by), and nothing that libfyaml cannot
- * bear: the trap above, and blank lines, for which its time grows with the square. */
+ * bear: the trap above, and runs of blanks and blank lines: its time grows with their square. */
 static int check_text(struct ldl_yaml_tree *rd, const char *text, size_t len)
 {
     const unsigned char *s = (const unsigned char *)text, *end = s + len;
-    size_t blank_lines = 0, last = len;
+    size_t blank_lines = 0, blanks = 0;
     int question = 0;
     rd->line = rd->column = 1;
     for (size_t n; s < end; s += n) {
@@ -210,11 +210,14 @@ static int check_text(struct ldl_yaml_tree *rd, const char *text, size_t len)
         if (question && is_tab_trap(s, end))
             return ldl_yaml_fail_here(rd,
                                       "a tab after ':', in a file with a '?' key; write spaces");
+        blanks = *s == ' ' || *s == '\t' ? blanks + 1 : 0;
+        if (blanks > BLANKS_MAX)
+            return ldl_yaml_fail_here(rd, "more than %d blanks in a row", BLANKS_MAX);
         if (*s == '\n' || (*s == '\r' && (s + 1 == end || s[1] != '\n'))) {
             rd->line++;
             rd->column = 1;
-            if (++blank_lines > BLANK_LINES_MAX)
-                return ldl_yaml_fail_here(rd, "more than %d blank lines", BLANK_LINES_MAX);
+            if (++blank_lines > BLANKS_MAX)
+                return ldl_yaml_fail_here(rd, "more than %d blank lines", BLANKS_MAX);
         } else {
             rd->column++;
             if (*s != ' ' && *s != '\t' && *s != '\r')
@@ -222,10 +225,16 @@ static int check_text(struct ldl_yaml_tree *rd, const char *text, size_t len)
         }
     }
     rd->line = rd->column = 1;
+    return 0;
+}
+
+/* The length, if the text ends inside of a line that is not blank. */
+static size_t find_cut(const char *text, size_t len)
+{
+    size_t last = len;
     while (last && (text[last - 1] == ' ' || text[last - 1] == '\t'))
         last--;
-    rd->cut = last && text[last - 1] != '\n' && text[last - 1] != '\r' ? len : SIZE_MAX;
-    return 0;
+    return last && text[last - 1] != '\n' && text[last - 1] != '\r' ? len : SIZE_MAX;
 }
 
 /* The first message of libfyaml, in our form. */
@@ -291,6 +300,7 @@ int ldl_yaml_parse(struct ldl_yaml *y, const char *text, size_t len, const char 
         rc = ldl_yaml_fail_here(rd, "more than %d bytes", LDL_YAML_MAX_BYTES);
     if (rc == 0)
         rc = check_text(rd, text, len);
+    rd->cut = find_cut(text, len);
     char *copy = rc == 0 ? ldl_strndup(text, len) : NULL; /* libfyaml looks one byte past the end */
     if (rc == 0)
         rc = copy ? scan(rd, copy, len) : ldl_oom(rd->err);

@@ -509,6 +509,11 @@ static void test_budgets(void **state)
     repeat(&b, " \n", 1);
     expect_error(parse(b.text), LDL_EINPUT, "r.yml:1002:1: more than 1000 blank lines");
 
+    ldl_buf_reset(&b);
+    ldl_buf_puts(&b, "a:");
+    repeat(&b, " \t", 501);
+    expect_error(parse(b.text), LDL_EINPUT, "r.yml:1:1003: more than 1000 blanks");
+
     ldl_buf_reset(&b); /* what merging copies counts */
     ldl_buf_puts(&b, "- &a\n");
     for (int i = 0; i < 1000; i++)
