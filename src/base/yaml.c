@@ -283,7 +283,7 @@ static int scan(struct ldl_yaml_tree *rd, const char *text, size_t len)
 int ldl_yaml_parse(struct ldl_yaml *y, const char *text, size_t len, const char *name,
                    struct ldl_err *err)
 {
-    struct ldl_err own;
+    struct ldl_err own = { 0 };
     *y = (struct ldl_yaml){ 0 };
     struct ldl_yaml_tree *rd = ldl_calloc(1, sizeof *rd);
     if (!rd)
