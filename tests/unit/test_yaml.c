@@ -301,6 +301,7 @@ static void test_styles(void **state)
         { "a: |", "{a:\"\"}" },
         { "a: |\n x", "{a:\"x\"}" },
         { "a: |\n x\n# c", "{a:\"x\\n\"}" },
+        { "a: \"b:\t- c\"\nd: |\n e:\t| f?\tg\n", "{a:\"b:\\t- c\" d:\"e:\\t| f?\\tg\\n\"}" },
         { "a: http://b/?c=d#e\nf g: -h\n", "{a:\"http://b/?c=d#e\" f g:\"-h\"}" },
         { "\xe4\xb8\xad: \xe6\x96\x87\n", "{\xe4\xb8\xad:\"\xe6\x96\x87\"}" },
         { "", "" },
@@ -438,6 +439,8 @@ static void test_errors(void **state)
           "r.yml:1:1: the text is not UTF-8" },
         { "a: \x1b", "r.yml:1:4: a control character (byte 0x1b)" },
         { "a\r\nb\rc: \x7f", "r.yml:3:4: a control character" },
+        { "? a:\t- b", "r.yml:1:4: a tab after ':'" }, /* libfyaml would corrupt its memory */
+        { "- ? <: \t |", "r.yml:1:6: a tab after ':'" },
         { "%YAML 2.0\n---\na", "r.yml:" },
     };
     (void)state;
@@ -497,6 +500,19 @@ static void test_budgets(void **state)
     ldl_yaml_free(&y);
     repeat(&b, "-\n", 1);
     expect_error(parse(b.text), LDL_EINPUT, "more than 200000 values");
+
+    ldl_buf_reset(&b); /* libfyaml's time for them grows with the square */
+    ldl_buf_puts(&b, "a: |");
+    repeat(&b, "\n", 1000);
+    expect_ok(parse(b.text));
+    ldl_yaml_free(&y);
+    repeat(&b, " \n", 1);
+    expect_error(parse(b.text), LDL_EINPUT, "r.yml:1002:1: more than 1000 blank lines");
+
+    ldl_buf_reset(&b);
+    ldl_buf_puts(&b, "a:");
+    repeat(&b, " \t", 501);
+    expect_error(parse(b.text), LDL_EINPUT, "r.yml:1:1003: more than 1000 blanks");
 
     ldl_buf_reset(&b); /* what merging copies counts */
     ldl_buf_puts(&b, "- &a\n");
