@@ -90,6 +90,13 @@ struct ldl_kern {
     void (*keep_where)(float *x, const float *v, size_t n);
     void (*divide_least)(float *o, const float *d, float least, size_t n);
 
+    /* Sums by column (reduce/columns.h). raise_mags: o = max(o, magnitude of x). add_products:
+     * s += (x*p) * (y*q), rounded to the nearest integer, to even between two; what is added is
+     * below 2^51 and the products of x*p are exact. */
+    void (*raise_mags)(uint32_t *o, const float *x, size_t n);
+    void (*add_products)(uint64_t *s, const float *x, const double *p, const float *y,
+                         const double *q, size_t n);
+
     /* Sparsifiers, in place. trim: x = |x| < threshold ? 0 : x * factor, by magnitude bits. */
     void (*trim)(float *x, uint32_t threshold_mag, float factor, size_t n);
     /* x = from <= magnitude < to ? x * factor : 0. to: above from or equal, up to LDL_MAG_LAST + 1. */

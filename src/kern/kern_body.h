@@ -351,6 +351,26 @@ static void divide_least(float *restrict o, const float *restrict d, float least
         o[i] = o[i] / (d[i] < least ? least : d[i]);
 }
 
+static void raise_mags(uint32_t *restrict o, const float *restrict x, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        uint32_t mag = bits_of(x[i]) & 0x7fffffffu;
+        o[i] = mag > o[i] ? mag : o[i];
+    }
+}
+
+/* 1.5 * 2^52 leaves no bits for a fraction, and those of the sum count up from its own. */
+static void add_products(uint64_t *restrict s, const float *x, const double *p, const float *y,
+                         const double *q, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        double whole = ((double)x[i] * p[i]) * ((double)y[i] * q[i]) + 0x1.8p52;
+        uint64_t u;
+        memcpy(&u, &whole, sizeof u);
+        s[i] += u - 0x4338000000000000u;
+    }
+}
+
 static void trim(float *x, uint32_t threshold_mag, float factor, size_t n)
 {
     for (size_t i = 0; i < n; i++) {

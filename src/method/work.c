@@ -104,7 +104,8 @@ uint64_t ldl_merge_acc_bytes(const struct ldl_merge *g, uint64_t n, uint64_t col
 unsigned ldl_merge_usual_passes(const struct ldl_merge *g)
 {
     const struct ldl_sparsifier *s = g->method->sparsifier;
-    return 1 + (s && s->stride) + (g->method->combiner->rounds != NULL) +
+    const struct ldl_rounds *r = g->method->combiner->rounds;
+    return 1 + (s && s->stride) + (r && r->state_bytes(g->combiner_params, 2, 1)) +
            (ldl_combiner_facts(g->method->combiner, g->m) != 0);
 }
 
@@ -123,13 +124,17 @@ static int begin_combiner(struct ldl_work *w, uint64_t cols, uint64_t last, stru
     w->blocks = (w->n + LDL_BLOCK - 1) / LDL_BLOCK;
     w->row_elems = row_elems(w->g, w->n, last);
     w->rows = w->n / w->row_elems;
-    w->nfacts = ldl_combiner_facts(w->g->method->combiner, w->g->m);
+    int rc = rounds ? rounds->begin(&w->joint, &subject, w->g->combiner_params, w->g->m, err) : 0;
+    if (rc)
+        return rc;
+    if (!w->joint || !rounds->no_facts)
+        w->nfacts = ldl_combiner_facts(w->g->method->combiner, w->g->m);
     if (!(w->plain = ldl_calloc(w->rows + 1, (w->g->m + 1) * sizeof *w->plain)))
         return ldl_oom(err);
     if (w->nfacts &&
         !(w->facts = ldl_calloc(w->blocks + w->rows + 1, w->nfacts * sizeof *w->facts)))
         return ldl_oom(err);
-    return rounds ? rounds->begin(&w->joint, &subject, w->g->combiner_params, w->g->m, err) : 0;
+    return 0;
 }
 
 int ldl_work_begin(struct ldl_work *w, const struct ldl_merge *g, const struct ldl_kern *k,

@@ -97,6 +97,31 @@ static void sces(const struct ldl_kern *k, const float *x, const float *y, size_
     same(got, want, n, "divide_least", k->level);
 }
 
+static void columns(const struct ldl_kern *k, const float *x, const float *y, size_t n)
+{
+    static uint32_t most[ROOM];
+    static uint64_t sum[ROOM];
+    static double p[ROOM], q[ROOM];
+    memset(most, 0, n * sizeof *most);
+    k->raise_mags(most, x, n);
+    k->raise_mags(most, y, n);
+    for (size_t i = 0; i < n; i++) {
+        uint32_t a = to_bits(fabsf(x[i])), b = to_bits(fabsf(y[i]));
+        assert_int_equal(most[i], a > b ? a : b);
+        p[i] = isfinite(x[i]) ? ldexp(1, 22 - ilogb(x[i] == 0 ? 1 : x[i])) : 0;
+        q[i] = isfinite(y[i]) ? ldexp(1, (int)(i % 24) - ilogb(y[i] == 0 ? 1 : y[i])) : 0;
+        sum[i] = 5;
+    }
+    k->add_products(sum, x, p, y, q, n);
+    k->add_products(sum, x, p, x, p, n);
+    for (size_t i = 0; i < n; i++)
+        if (isfinite(x[i]) && isfinite(y[i])) {
+            long long xy = llrint(x[i] * p[i] * (y[i] * q[i]));
+            long long xx = llrint(x[i] * p[i] * (x[i] * p[i]));
+            assert_int_equal(sum[i], (uint64_t)(5 + xy + xx));
+        }
+}
+
 static void elementwise(void **state)
 {
     (void)state;
@@ -217,6 +242,7 @@ static void voting(void **state)
         mergekits(k, x, y, n);
         rams(k, x, y, n);
         sces(k, x, y, n);
+        columns(k, x, y, n);
     })
 }
 
