@@ -2,7 +2,7 @@
 """recipe_language.py -- keys of recipes, on small models of our own; what the recorded cases do not have.
 
 SPDX-License-Identifier: Apache-2.0"""
-import json, os, sys
+import json, os, random, struct, sys
 
 import ladletest as lt
 
@@ -110,10 +110,73 @@ def modules(report, tmp):
         report.case(f"modules: {given[:20]}", refusal(tmp, run, words, out="o2"))
 
 
+def random_model(tmp, name, seed, dtype="F32"):
+    """Large enough for blocks that are not whole; with a tensor of whole numbers."""
+    r, ts = random.Random(seed), {}
+    shapes = {"model.embed_tokens.weight": (70, 64), "model.norm.weight": (64,), "lm_head.weight": (70, 64)}
+    shapes.update({f"model.layers.{i}.up.weight": (130, 64) for i in range(4)})
+    for n, shape in shapes.items():
+        x = lt.round_f32([r.gauss(0, 1) for _ in range(shape[0] * (shape + (1,))[1])])
+        ts[n] = lt.Tensor(dtype, shape, lt.encode(dtype, x))
+    ts["model.steps"] = lt.Tensor("I64", (2,), struct.pack("<2q", 7, -9))
+    config = {"num_hidden_layers": 4, "torch_dtype": "float32", "tie_word_embeddings": False}
+    lt.write_model(os.path.join(tmp, name), ts, config=config)
+    with open(os.path.join(tmp, name, "tokenizer.json"), "w", encoding="utf-8") as f:
+        f.write("{}")
+
+
+STAGES = {
+    "one": "merge_method: ties\nbase_model: base\ndtype: bfloat16\nmodels:\n"
+           "- {model: a, parameters: {weight: 0.6, density: 0.4}}\n- {model: b, parameters: {weight: 0.7, density: 0.3}}\n",
+    "two": "merge_method: dare_ties\nbase_model: base\ndtype: float16\nslices:\n"
+           "- sources: [{model: base, layer_range: [0, 3]}, {model: one, layer_range: [1, 4], parameters: {weight: 1, density: 0.5}}]\n",
+    "three": "merge_method: passthrough\nslices: [{sources: [{model: two, layer_range: [0, 2]}]}]\n"
+             "chat_template: '{{ a template of the third }}'\n",
+    "": "merge_method: slerp\nbase_model: three\nparameters: {t: 0.3}\ndtype: float32\nslices:\n"
+        "- sources: [{model: three, layer_range: [0, 2]}, {model: one, layer_range: [2, 4]}]\n",
+}
+
+
+def several(report, tmp):
+    """All documents in one file give the bits of one merge after the other."""
+    for name, seed in (("base", 1), ("a", 2), ("b", 3)):
+        random_model(tmp, name, seed)
+    documents = [(f"name: {n}\n" if n else "") + t for n, t in STAGES.items()]
+    problems, before = [], set(os.listdir(tmp))
+    for i, words in enumerate(([], ["--threads", "1"])):
+        run = merge(tmp, "---\n".join(documents[::-1 if i else 1]), "--random-seed", 5, *words, out=f"out{i}")
+        problems += run.problems()
+    problems += is_equal("new files", set(os.listdir(tmp)) - before, {"recipe.yml", "out0", "out1"})
+    for name, recipe in STAGES.items():
+        problems += merge(tmp, recipe, "--random-seed", 5, out=name or "last").problems()
+    if not problems:
+        for file in ("model.safetensors", "config.json", "tokenizer.json", "chat_template.jinja"):
+            texts = []
+            for folder in ("last", "out0", "out1"):
+                with open(os.path.join(tmp, folder, file), "rb") as f:
+                    texts.append(f.read())
+            problems += [] if texts[0] == texts[1] == texts[2] else [f"{file} differs"]
+    report.case("several recipes in one file", problems)
+    plain = "merge_method: linear\nparameters: {weight: 1}\nmodels: [%s]\n"
+    run = merge(tmp, "---\n".join(["name: x\n" + plain % "a", plain % "b"]), out="o2")
+    problems = run.problems() or ([] if "recipe 'x' is not used" in run.err else [run.err])
+    report.case("a recipe that is not used", problems)
+    for what, texts, words in (("a circle", ["name: x\n" + plain % "y", "name: y\n" + plain % "x", plain % "y"], "made from its own result"),
+                               ("itself", ["name: x\n" + plain % "x", plain % "x"], "made from its own result"),
+                               ("a name twice", ["name: x\n" + plain % "a", "name: x\n" + plain % "a", plain % "x"], "recipe.yml:7:7: two recipes"),
+                               ("two without", [plain % "a", plain % "b"], "recipe.yml:6:1: a second recipe without a name"),
+                               ("none without", ["name: x\n" + plain % "a", "name: y\n" + plain % "b"], "all recipes have names"),
+                               ("a mistake", ["name: x\nmodels: [a]\nmerge_method: lineer", plain % "x"], "recipe.yml:3:15: unknown merge method"),
+                               ("no such model", ["name: x\n" + plain % "nowhere", plain % "x"], "recipe 'x'"),
+                               ("very many", [f"name: x{i}\n" + plain % ", ".join([f"x{i - 1}" if i else "a"] * 16) for i in range(9)] + [plain % "x8"],
+                                "more than 1024 models")):
+        report.case(f"several: {what}", refusal(tmp, merge(tmp, "\n---\n".join(texts), out="o3"), words, out="o3"))
+
+
 def main():
     lt.need_program()
     report = lt.Report()
-    for part in (slice_bases, chat, modules):
+    for part in (slice_bases, chat, modules, several):
         with lt.workdir() as tmp:
             part(report, tmp)
     return report.done()

@@ -41,5 +41,7 @@ int ldl_verify_copies(const struct ldl_plan *p, struct ldl_err *err)
              rc == 0 && p->job[t].kind == LDL_JOB_COPY && i < ldl_job_inputs(&p->job[t]); i++)
             rc = compare(p, &p->job[t], i, r, err);
     ldl_free(buf);
+    for (size_t i = 0; rc == 0 && p->owns_results && i < p->results->n; i++)
+        rc = ldl_verify_copies(&p->results->plan[i], err);
     return rc;
 }

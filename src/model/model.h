@@ -11,8 +11,10 @@
 #include "base/io.h"
 #include "model/view.h"
 
+struct ldl_plan;
 struct ldl_model {
-    char *asked;  /* as the user wrote it */
+    const struct ldl_plan *made_by; /* NULL; or it is the result of this plan (plan/result.c) */
+    char *asked;                    /* as the user wrote it */
     char *dir;    /* the directory it resolved to (of the file, when a file was named) */
     int lone;     /* a file was named, not a directory */
     char *prefix; /* "model" or "master_weights" */

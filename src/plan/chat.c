@@ -125,7 +125,12 @@ static int vote_model(struct votes *v, const struct ldl_model *m, struct ldl_err
     struct ldl_buf text = { 0 };
     if (m->lone && !m->has_config) /* what is beside it is not its own */
         return 0;
-    int rc = read_template(m->dir, &text, err);
+    const struct ldl_buf *made = m->made_by ? ldl_plan_edited(m->made_by, jinja) : NULL;
+    int rc = made ? 0 : read_template(m->dir, &text, err);
+    if (made)
+        ldl_buf_put(&text, made->text, made->len);
+    if (rc == 0 && text.failed)
+        rc = ldl_oom(err);
     if (rc == 0 && text.len && vote(v, text.text))
         rc = ldl_oom(err);
     ldl_buf_free(&text);
@@ -177,11 +182,12 @@ static int edit_json(struct ldl_plan *p, const char *name, const char *value, st
     const struct ldl_edit edit = { member, value, 0 };
     struct ldl_buf text = { 0 };
     char *path = ldl_path_join(p->side_dir, name);
-    int rc = path ? ldl_read_file(path, TEMPLATE_MAX_BYTES, &text, err) : ldl_oom(err);
+    int was = ldl_plan_edited(p, name) != NULL;
+    int rc = path ? ldl_plan_read_side(p, name, TEMPLATE_MAX_BYTES, &text, err) : ldl_oom(err);
     struct ldl_buf *out = ldl_plan_edit(p, name);
     if (rc == 0)
         rc = ldl_config_edit(text.text, text.len, path, &edit, 1, out, err);
-    if (rc == 0 && out->len == text.len && memcmp(out->text, text.text, text.len) == 0)
+    if (rc == 0 && !was && out->len == text.len && memcmp(out->text, text.text, text.len) == 0)
         ldl_buf_free(out); /* it is copied as it is */
     ldl_buf_free(&text);
     ldl_free(path);
@@ -196,6 +202,7 @@ int ldl_plan_chat(struct ldl_plan *p, struct ldl_err *err)
     if (rc || !r->chat_template)
         return rc;
     struct ldl_buf *text = ldl_plan_edit(p, jinja);
+    ldl_buf_reset(text);
     ldl_buf_puts(text, r->chat_template);
     if (text->failed || (!has_side(p, jinja) && ldl_names_add(&p->side, jinja)))
         return ldl_oom(err);

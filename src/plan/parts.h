@@ -20,8 +20,21 @@ int ldl_plan_index(struct ldl_plan *p, struct ldl_err *err);
 /* fit.c: small differences between models that are one thing: prefixes, rows of embeddings. */
 int ldl_plan_fit(struct ldl_plan *p, struct ldl_err *err);
 int ldl_plan_tokenizers(const struct ldl_plan *p, struct ldl_err *err);
+/* plan.c: everything up to the jobs, which is all that a result needs. */
+int ldl_plan_begin(struct ldl_plan *p, struct ldl_recipe *recipe, struct ldl_results *results,
+                   struct ldl_err *err);
+/* result.c: a model by its name, that of a result or on disk. */
+int ldl_plan_open(struct ldl_plan *p, struct ldl_model *m, const char *asked, const char *lora,
+                  struct ldl_err *err);
+int ldl_results_new(struct ldl_plan *p, struct ldl_err *err);
+void ldl_results_free(struct ldl_results *x);
 /* side.c: what comes along, and config.json as it will be. */
 int ldl_plan_side(struct ldl_plan *p, struct ldl_err *err);
+/* The model that gives the side files. */
+const struct ldl_model *ldl_plan_giver(const struct ldl_plan *p);
+/* The text of a side file as it is now: edited, or as the giver has it. */
+int ldl_plan_read_side(const struct ldl_plan *p, const char *name, uint64_t max_bytes,
+                       struct ldl_buf *text, struct ldl_err *err);
 /* chat.c: the template, after the side files are known. */
 int ldl_plan_chat(struct ldl_plan *p, struct ldl_err *err);
 /* Room for the text of a side file that is edited or new. */

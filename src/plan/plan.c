@@ -39,8 +39,7 @@ static int open_models(struct ldl_plan *p, struct ldl_err *err)
         return ldl_oom(err);
     for (size_t i = 0; i < n; i++) {
         const char *asked = i < r->nmodels ? r->model[i] : r->base;
-        int rc =
-            ldl_model_open_adapted(&p->model[i], asked, i == 0 ? r->lora : NULL, r->prefix, err);
+        int rc = ldl_plan_open(p, &p->model[i], asked, i == 0 ? r->lora : NULL, err);
         if (rc)
             return rc;
         p->bytes_in += p->model[i].bytes;
@@ -49,7 +48,7 @@ static int open_models(struct ldl_plan *p, struct ldl_err *err)
     }
     p->nmodels = r->nmodels;
     p->base = r->base ? &p->model[n - 1] : NULL;
-    int rc = r->donor ? ldl_model_open(&p->donor, r->donor, NULL, err) : 0;
+    int rc = r->donor ? ldl_plan_open(p, &p->donor, r->donor, NULL, err) : 0;
     if (rc == 0)
         rc = ldl_plan_tokenizers(p, err);
     if (rc == 0 && r->fill)
@@ -77,19 +76,46 @@ static int make_merge(struct ldl_plan *p, struct ldl_err *err)
 
 /* ---- all of it ---- */
 
-int ldl_plan_make(struct ldl_plan *p, struct ldl_recipe *recipe, struct ldl_err *err)
+/* Documents that nobody needs. */
+static int note_idle_parts(struct ldl_plan *p, struct ldl_err *err)
+{
+    char text[300];
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && p->results && i < p->results->n; i++) {
+        if (p->results->begun[i])
+            continue;
+        snprintf(text, sizeof text, "recipe '%.200s' is not used, so it is not made",
+                 p->results->part[i].name);
+        rc = ldl_plan_note(p, text, err);
+    }
+    return rc;
+}
+
+int ldl_plan_begin(struct ldl_plan *p, struct ldl_recipe *recipe, struct ldl_results *results,
+                   struct ldl_err *err)
 {
     *p = (struct ldl_plan){ .recipe = *recipe };
     *recipe = (struct ldl_recipe){ 0 };
     struct ldl_recipe *r = &p->recipe;
     if (r->method == &recipe->own_method) /* the row lived inside the recipe that moved */
         r->method = &r->own_method;
+    p->results = results;
     p->container = ldl_format_find(r->format);
-    int rc = make_merge(p, err);
+    int rc = r->nparts ? ldl_results_new(p, err) : 0;
+    if (rc == 0)
+        rc = make_merge(p, err);
     if (rc == 0)
         rc = open_models(p, err);
     if (rc == 0)
         rc = ldl_plan_jobs(p, err);
+    return rc;
+}
+
+int ldl_plan_make(struct ldl_plan *p, struct ldl_recipe *recipe, struct ldl_err *err)
+{
+    int rc = ldl_plan_begin(p, recipe, NULL, err);
+    if (rc == 0)
+        rc = note_idle_parts(p, err);
     if (rc == 0)
         rc = ldl_plan_shards(p, err);
     if (rc == 0)
@@ -125,6 +151,8 @@ void ldl_plan_free(struct ldl_plan *p)
     for (size_t i = 0; i < p->nmerges; i++)
         ldl_merge_free(&p->merge[i]);
     ldl_free(p->merge);
+    if (p->owns_results)
+        ldl_results_free(p->results);
     ldl_recipe_free(&p->recipe);
     *p = (struct ldl_plan){ 0 };
 }

@@ -47,6 +47,14 @@ struct ldl_edited {
     struct ldl_buf text; /* empty: it is copied after all */
 };
 
+/* The results of a recipe's other documents, which all its plans share. */
+struct ldl_results {
+    const struct ldl_part *part;
+    struct ldl_plan *plan; /* of each part, when somebody asked for it */
+    unsigned char *begun;
+    size_t n;
+};
+
 struct ldl_plan {
     struct ldl_recipe recipe; /* owned; moved in by ldl_plan_make */
     struct ldl_merge *merge;  /* what is done to tensors; jobs share one where they can */
@@ -73,6 +81,9 @@ struct ldl_plan {
     struct ldl_names side;                /* relative paths */
     struct ldl_edited edited[LDL_EDITED]; /* of those, the ones that are not copied */
     size_t nedited;
+    struct ldl_results *results;
+    int owns_results;
+    uint64_t cost;      /* models that are read for it, those behind results counted each time */
     uint64_t bytes_in;  /* of one read of all inputs */
     uint64_t bytes_out; /* all files that are written */
 };

@@ -64,8 +64,16 @@ static int fp8_config(const struct ldl_plan *p, struct ldl_buf *text, struct ldl
     return 0;
 }
 
+const struct ldl_model *ldl_plan_giver(const struct ldl_plan *p)
+{
+    return p->recipe.donor ? &p->donor : p->base ? p->base : &p->model[0];
+}
+
 struct ldl_buf *ldl_plan_edit(struct ldl_plan *p, const char *name)
 {
+    for (size_t i = 0; i < p->nedited; i++)
+        if (strcmp(p->edited[i].name, name) == 0)
+            return &p->edited[i].text;
     struct ldl_edited *e = &p->edited[p->nedited++];
     e->name = name;
     return &e->text;
@@ -77,6 +85,20 @@ const struct ldl_buf *ldl_plan_edited(const struct ldl_plan *p, const char *name
         if (p->edited[i].text.text && strcmp(p->edited[i].name, name) == 0)
             return &p->edited[i].text;
     return NULL;
+}
+
+int ldl_plan_read_side(const struct ldl_plan *p, const char *name, uint64_t max_bytes,
+                       struct ldl_buf *text, struct ldl_err *err)
+{
+    const struct ldl_buf *now = ldl_plan_edited(p, name);
+    if (now) {
+        ldl_buf_put(text, now->text, now->len);
+        return text->failed ? ldl_oom(err) : 0;
+    }
+    char *path = ldl_path_join(p->side_dir, name);
+    int rc = path ? ldl_read_file(path, max_bytes, text, err) : ldl_oom(err);
+    ldl_free(path);
+    return rc;
 }
 
 /* The edits that the output's types ask for: its dtype, and whether and how it is quantized. */
@@ -132,7 +154,7 @@ static int edit_config(struct ldl_plan *p, const struct ldl_model *from, struct 
         return 0;
     if (!(path = ldl_path_join(p->side_dir, "config.json")))
         return ldl_oom(err);
-    rc = ldl_read_file(path, 64 << 20, &text, err);
+    rc = ldl_plan_read_side(p, "config.json", 64 << 20, &text, err);
     if (rc == 0)
         rc = edit_text(p, from, &text, path, err);
     ldl_buf_free(&text);
@@ -199,16 +221,10 @@ static int check_tokenizer(const char *with, const char *dir, const char *asked,
     return 0;
 }
 
-/* The model that gives the side files. */
-static const struct ldl_model *giver(const struct ldl_plan *p)
-{
-    return p->recipe.donor ? &p->donor : p->base ? p->base : &p->model[0];
-}
-
 /* A recipe that asks for a tokenizer of several is followed where they are one anyway. */
 int ldl_plan_tokenizers(const struct ldl_plan *p, struct ldl_err *err)
 {
-    const char *with = giver(p)->dir, *asked = p->recipe.tokenizer;
+    const char *with = ldl_plan_giver(p)->dir, *asked = p->recipe.tokenizer;
     char *path = NULL;
     int rc = 0;
     if (!p->recipe.same_tokenizers)
@@ -221,11 +237,30 @@ int ldl_plan_tokenizers(const struct ldl_plan *p, struct ldl_err *err)
     return rc;
 }
 
+/* Those of a result, with the texts that it would have. */
+static int take_made_files(struct ldl_plan *p, const struct ldl_plan *made, struct ldl_err *err)
+{
+    for (size_t i = 0; i < made->side.n; i++)
+        if (ldl_names_add(&p->side, made->side.name[i]))
+            return ldl_oom(err);
+    for (size_t i = 0; i < made->nedited; i++) {
+        const struct ldl_edited *e = &made->edited[i];
+        struct ldl_buf *text = ldl_plan_edit(p, e->name);
+        if (e->text.text)
+            ldl_buf_put(text, e->text.text, e->text.len);
+        if (text->failed)
+            return ldl_oom(err);
+    }
+    return 0;
+}
+
 int ldl_plan_side(struct ldl_plan *p, struct ldl_err *err)
 {
-    const struct ldl_model *from = giver(p);
+    const struct ldl_model *from = ldl_plan_giver(p);
     p->side_dir = from->dir;
-    int rc = p->recipe.copy_given ? take_asked_files(p, err) : take_usual_files(p, from, err);
+    int rc = from->made_by          ? take_made_files(p, from->made_by, err)
+             : p->recipe.copy_given ? take_asked_files(p, err)
+                                    : take_usual_files(p, from, err);
     if (rc == 0)
         rc = edit_config(p, from, err);
     return rc ? rc : ldl_plan_chat(p, err);

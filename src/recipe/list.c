@@ -61,6 +61,12 @@ void ldl_recipe_free(struct ldl_recipe *r)
     for (size_t i = 0; i < r->nslices; i++)
         ldl_free(r->slice[i].source);
     ldl_free(r->slice);
+    for (size_t i = 0; i < r->nparts; i++) {
+        ldl_recipe_free(r->part[i].recipe);
+        ldl_free(r->part[i].recipe);
+        ldl_free(r->part[i].name);
+    }
+    ldl_free(r->part);
     if (r->text)
         r->text_free(r->text);
     ldl_free(r->donor);

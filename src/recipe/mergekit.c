@@ -109,7 +109,7 @@ static int take_options(struct ldl_recipe *r, const struct ldl_mk *mk, const str
         r->dtype = ldl_dtype_from_word(mk->dtype);
     if (rc == 0 && strcmp(r->format, "gguf") == 0)
         r->shard_bytes = 0;
-    return rc ? rc : note_idle(r, a, err);
+    return rc;
 }
 
 /* ---- models ---- */
@@ -327,7 +327,8 @@ static int take_card(struct ldl_recipe *r, const struct ldl_mk *mk, const char *
 
 /* ---- the language ---- */
 
-static int apply(struct ldl_recipe *r, const char *path, const char *out, const struct ldl_args *a,
+/* One document of the file. */
+static int apply(struct ldl_recipe *r, const char *path, size_t document, const struct ldl_args *a,
                  struct ldl_err *err)
 {
     struct ldl_mk *mk = ldl_calloc(1, sizeof *mk);
@@ -336,21 +337,61 @@ static int apply(struct ldl_recipe *r, const char *path, const char *out, const 
     r->text = mk;
     r->text_free = ldl_mk_free;
     r->fill = ldl_mk_fill;
-    int rc = ldl_mk_read(mk, r, path, ldl_args_find(a, "strict")->num != 0, err);
+    int rc = ldl_mk_read(mk, r, path, document, ldl_args_find(a, "strict")->num != 0, err);
     if (rc == 0)
         rc = take_models(r, mk, err);
     if (rc == 0)
         rc = take_options(r, mk, a, err);
     if (rc == 0)
         rc = ldl_mk_chat(mk, r, err);
-    if (rc == 0)
-        rc = copy_text(&r->output, out, err);
     r->same_tokenizers = mk->tokenizer != NULL;
     if (rc == 0 && mk->tokenizer && strcmp(mk->tokenizer, "base") != 0 &&
         strcmp(mk->tokenizer, "union") != 0)
         rc = copy_text(&r->tokenizer, mk->tokenizer, err);
+    return rc;
+}
+
+/* A document that another one may use. It has the type of its own text, whatever --dtype says. */
+static int add_part(struct ldl_recipe *r, const char *path, size_t document, const char *name,
+                    const struct ldl_args *a, struct ldl_err *err)
+{
+    struct ldl_part *part = &r->part[r->nparts++];
+    part->name = ldl_strdup(name);
+    part->recipe = ldl_calloc(1, sizeof *part->recipe);
+    if (!part->name || !part->recipe)
+        return ldl_oom(err);
+    int rc = apply(part->recipe, path, document, a, err);
+    if (rc)
+        return rc;
+    const struct ldl_mk *mk = part->recipe->text;
+    part->recipe->dtype = mk->dtype ? ldl_dtype_from_word(mk->dtype) : LDL_DTYPES;
+    if (part->recipe->dtype == LDL_F8_E4M3 || strcmp(r->format, "safetensors") != 0)
+        return ldl_yaml_fail(&mk->yaml, mk->root, err, LDL_EUSAGE,
+                             "a recipe that others use, with the type fp8 or --format gguf, is not "
+                             "in this build");
+    return 0;
+}
+
+static int apply_all(struct ldl_recipe *r, const char *path, const char *out,
+                     const struct ldl_args *a, struct ldl_err *err)
+{
+    struct ldl_names names = { 0 };
+    size_t main = 0;
+    int rc = ldl_mk_documents(path, &names, &main, err);
+    if (rc == 0)
+        rc = apply(r, path, main, a, err);
+    if (rc == 0 && names.n > 1 && !(r->part = ldl_calloc(names.n, sizeof *r->part)))
+        rc = ldl_oom(err);
+    for (size_t i = 0; rc == 0 && i < names.n; i++)
+        if (i != main)
+            rc = add_part(r, path, i, names.name[i], a, err);
+    if (rc == 0)
+        rc = note_idle(r, a, err);
+    if (rc == 0)
+        rc = copy_text(&r->output, out, err);
     if (rc == 0 && ldl_args_find(a, "write_model_card")->num != 0)
-        rc = take_card(r, mk, path, err);
+        rc = take_card(r, r->text, path, err);
+    ldl_names_free(&names);
     return rc;
 }
 
@@ -371,7 +412,7 @@ static int parse(struct ldl_recipe *r, int argc, const char *const *argv, int ne
     if (rc == 0)
         rc = ldl_args_defaults(&args, err);
     if (rc == 0)
-        rc = apply(r, argv[0], places == 2 ? argv[1] : NULL, &args, err);
+        rc = apply_all(r, argv[0], places == 2 ? argv[1] : NULL, &args, err);
     ldl_args_free(&args);
     return rc;
 }

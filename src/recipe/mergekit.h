@@ -42,9 +42,11 @@ struct ldl_mk {
     size_t ninputs, inputs_cap;
 };
 
-/* Reads and checks the text; leaves notes in r. strict: unknown keys and parameters are errors. */
-int ldl_mk_read(struct ldl_mk *mk, struct ldl_recipe *r, const char *path, int strict,
-                struct ldl_err *err);
+/* Reads and checks the text of a document; leaves notes in r. strict: unknown keys and parameters are errors. */
+int ldl_mk_read(struct ldl_mk *mk, struct ldl_recipe *r, const char *path, size_t document,
+                int strict, struct ldl_err *err);
+/* The documents of a file. names: of each, "" for the one that has none, which is number *main. */
+int ldl_mk_documents(const char *path, struct ldl_names *names, size_t *main, struct ldl_err *err);
 /* chat_template: into r. */
 int ldl_mk_chat(const struct ldl_mk *mk, struct ldl_recipe *r, struct ldl_err *err);
 void ldl_mk_free(void *mk); /* and the struct itself */

@@ -350,22 +350,61 @@ static int take_root(const struct reader *rd)
     return rc ? rc : take_parts(rd);
 }
 
-int ldl_mk_read(struct ldl_mk *mk, struct ldl_recipe *r, const char *path, int strict,
-                struct ldl_err *err)
+enum { DOCUMENTS_MAX = 64 };
+
+static int name_document(const struct ldl_yaml *y, size_t i, struct ldl_names *names, size_t *main,
+                         struct ldl_err *err)
+{
+    const struct ldl_yaml_node *root = y->document[i], *name = ldl_yaml_find(root, "name");
+    int has = y->ndocuments > 1 && name && name->kind != LDL_YAML_NULL;
+    if (has && (name->kind == LDL_YAML_SEQ || name->kind == LDL_YAML_MAP || !*name->text))
+        return ldl_yaml_fail(y, name, err, LDL_EUSAGE, "name: a text is expected");
+    for (size_t k = 0; has && k < i; k++)
+        if (strcmp(names->name[k], name->text) == 0)
+            return ldl_yaml_fail(y, name, err, LDL_EUSAGE, "two recipes are called '%s'",
+                                 name->text);
+    if (!has && *main < i)
+        return ldl_yaml_fail(y, root, err, LDL_EUSAGE,
+                             "a second recipe without a name: which of them is the result? Give a "
+                             "name to all but one");
+    if (!has)
+        *main = i;
+    return ldl_names_add(names, has ? name->text : "") ? ldl_oom(err) : 0;
+}
+
+int ldl_mk_documents(const char *path, struct ldl_names *names, size_t *main, struct ldl_err *err)
+{
+    struct ldl_yaml y = { 0 };
+    int rc = ldl_yaml_read(&y, path, err);
+    *main = SIZE_MAX;
+    if (rc == 0 && y.ndocuments > DOCUMENTS_MAX)
+        rc = ldl_yaml_fail(&y, y.document[DOCUMENTS_MAX], err, LDL_EUSAGE, "more than %d recipes",
+                           DOCUMENTS_MAX);
+    for (size_t i = 0; rc == 0 && i < y.ndocuments; i++)
+        rc = name_document(&y, i, names, main, err);
+    if (rc == 0 && y.ndocuments && *main == SIZE_MAX)
+        rc = ldl_yaml_fail(&y, y.document[0], err, LDL_EUSAGE,
+                           "all recipes have names: leave out that of the one whose result is "
+                           "wanted");
+    if (rc == 0 && y.ndocuments == 0)
+        *main = 0; /* and ldl_mk_read() says what it thinks of that */
+    ldl_yaml_free(&y);
+    return rc;
+}
+
+int ldl_mk_read(struct ldl_mk *mk, struct ldl_recipe *r, const char *path, size_t document,
+                int strict, struct ldl_err *err)
 {
     const struct reader rd = { mk, r, strict, err };
     int rc = ldl_yaml_read(&mk->yaml, path, err);
-    for (size_t i = 0; rc == 0 && i < mk->yaml.warning.n; i++)
+    for (size_t i = 0; rc == 0 && document == 0 && i < mk->yaml.warning.n; i++)
         rc = note(&rd, mk->yaml.warning.name[i]);
     if (rc)
         return rc;
-    if (mk->yaml.ndocuments == 0 || mk->yaml.document[0]->kind != LDL_YAML_MAP)
+    if (mk->yaml.ndocuments <= document || mk->yaml.document[document]->kind != LDL_YAML_MAP)
         return ldl_fail(err, LDL_EUSAGE, "%s: not a recipe: a map with merge_method is expected",
                         path);
-    mk->root = mk->yaml.document[0];
-    if (mk->yaml.ndocuments > 1)
-        return fail(&rd, mk->yaml.document[1],
-                    "several recipes in one file are not in this build; merge them one by one");
+    mk->root = mk->yaml.document[document];
     return take_root(&rd);
 }
 

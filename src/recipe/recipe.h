@@ -34,6 +34,12 @@ struct ldl_place {
     double t; /* place in a gradient: 0 at the first layer of the slice, 1 at its last */
 };
 
+/* A document beside the recipe itself, whose result can be a model. */
+struct ldl_part {
+    char *name;
+    struct ldl_recipe *recipe;
+};
+
 struct ldl_recipe {
     const struct ldl_language *language;
     const struct ldl_method
@@ -55,6 +61,9 @@ struct ldl_recipe {
     void (*text_free)(void *text);
     struct ldl_slice *slice;
     size_t nslices;
+
+    struct ldl_part *part;
+    size_t nparts;
 
     char **model; /* as the user wrote them, in order; at least one */
     size_t nmodels;
