@@ -28,6 +28,12 @@ struct ldl_census {
     double sum_above;   /* of magnitudes > to */
 };
 
+/* Of a row of elements, to make probabilities of them: exp(x - most) * factor. */
+struct ldl_softmax {
+    float most;
+    double factor;
+};
+
 struct ldl_kern {
     const char *level; /* "v2", "v3", "v4", "base" */
 
@@ -96,6 +102,17 @@ struct ldl_kern {
     void (*raise_mags)(uint32_t *o, const float *x, size_t n);
     void (*add_products)(uint64_t *s, const float *x, const double *p, const float *y,
                          const double *q, size_t n);
+
+    /* arcee_fusion; exp and log are kern_exp.h's. largest: of no elements or none that is a number
+     * -infinity. sum_exp: the sum of exp(x - most), for x <= most, in the lanes of a reduction, and so
+     * divergence: of p * log(p/q), the probabilities of x and y, each + 1e-8. away_times:
+     * o = |x - y| * f. take_above: x = score >= least ? x : y. */
+    float (*largest)(const float *x, size_t n);
+    double (*sum_exp)(const float *x, float most, size_t n);
+    double (*divergence)(const float *x, const struct ldl_softmax *p, const float *y,
+                         const struct ldl_softmax *q, size_t n);
+    void (*away_times)(float *o, float f, const float *x, const float *y, size_t n);
+    void (*take_above)(float *x, const float *y, const float *score, float least, size_t n);
 
     /* Sparsifiers, in place. trim: x = |x| < threshold ? 0 : x * factor, by magnitude bits. */
     void (*trim)(float *x, uint32_t threshold_mag, float factor, size_t n);

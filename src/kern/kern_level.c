@@ -1,7 +1,7 @@
 /* kern_level.c -- the kernel table of one SIMD level. Compiled once per level with its own -march
  * and -DLDL_LEVEL=v2 (v3, v4, base); kern.c chooses among the tables. */
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "kern/kern_pick.h"
+#include "kern/kern_exp.h"
 
 #define PASTE2(a, b) a##b
 #define PASTE(a, b)  PASTE2(a, b)
@@ -55,6 +55,11 @@ const struct ldl_kern PASTE(ldl_kern_, LDL_LEVEL) = {
     .divide_least = divide_least,
     .raise_mags = raise_mags,
     .add_products = add_products,
+    .largest = largest,
+    .sum_exp = sum_exp,
+    .divergence = divergence,
+    .away_times = away_times,
+    .take_above = take_above,
     .trim = trim,
     .band = band,
     .keep = keep,

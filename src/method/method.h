@@ -36,10 +36,10 @@ enum { LDL_RUNS_SCRATCH = LDL_RUN_SCRATCH + LDL_BLOCK * sizeof(float) };
 struct ldl_rounds {
     const char *rounds; /* for `ladle plan`: reads before the last, the facts' too: "1 to 5" */
     int no_facts;       /* where there is a state, there is no pass of facts: solve() gets NULL */
-    /* Most bytes of the state, and of one accumulator, for n elements in rows of cols. 0: these
-     * params have no rounds. */
-    uint64_t (*state_bytes)(const void *params, uint64_t n, uint64_t cols);
-    uint64_t (*acc_bytes)(const void *params, uint64_t n, uint64_t cols);
+    /* Most bytes of the state, and of one accumulator; of the subject only its shape is known.
+     * 0: these params have no rounds. */
+    uint64_t (*state_bytes)(const void *params, const struct ldl_subject *s);
+    uint64_t (*acc_bytes)(const void *params, const struct ldl_subject *s);
     /* s->model and s->seed mean nothing here. *state may stay NULL: no rounds for these params. */
     int (*begin)(void **state, const struct ldl_subject *s, const void *params, size_t m,
                  struct ldl_err *err);

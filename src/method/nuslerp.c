@@ -182,18 +182,18 @@ static void apply(const struct ldl_kern *k, const void *state, const struct ldl_
     }
 }
 
-static uint64_t state_bytes(const void *params_in, uint64_t n, uint64_t cols)
+static uint64_t state_bytes(const void *params_in, const struct ldl_subject *s)
 {
-    uint64_t factors = 2 * cols * sizeof(float);
-    return is_by_column(params_in) && cols < n
-               ? sizeof(struct state) + ldl_columns_state_bytes(cols) + factors
+    uint64_t factors = 2 * s->cols * sizeof(float);
+    return is_by_column(params_in) && s->cols < s->n
+               ? sizeof(struct state) + ldl_columns_state_bytes(s->cols) + factors
                : 0;
 }
 
-static uint64_t acc_bytes(const void *params_in, uint64_t n, uint64_t cols)
+static uint64_t acc_bytes(const void *params_in, const struct ldl_subject *s)
 {
-    return is_by_column(params_in) && cols < n
-               ? sizeof(struct ldl_columns_acc) + ldl_columns_acc_bytes(cols)
+    return is_by_column(params_in) && s->cols < s->n
+               ? sizeof(struct ldl_columns_acc) + ldl_columns_acc_bytes(s->cols)
                : 0;
 }
 

@@ -154,20 +154,18 @@ static void apply(const struct ldl_kern *k, const void *state, const struct ldl_
         k->keep_where(run->t[i], v, run->n);
 }
 
-static uint64_t state_bytes(const void *params_in, uint64_t n, uint64_t cols)
+static uint64_t state_bytes(const void *params_in, const struct ldl_subject *s)
 {
-    (void)cols;
     return ((const struct sce *)params_in)->select_topk >= 1
                ? 0
-               : sizeof(struct state) + ldl_cut_state_bytes(n, LDL_BLOCK);
+               : sizeof(struct state) + ldl_cut_state_bytes(s->n, LDL_BLOCK);
 }
 
-static uint64_t acc_bytes(const void *params_in, uint64_t n, uint64_t cols)
+static uint64_t acc_bytes(const void *params_in, const struct ldl_subject *s)
 {
-    (void)cols;
     return ((const struct sce *)params_in)->select_topk >= 1
                ? 0
-               : sizeof(struct acc) + ldl_kth_acc_bytes(n);
+               : sizeof(struct acc) + ldl_kth_acc_bytes(s->n);
 }
 
 static const struct ldl_rounds rounds = {

@@ -86,18 +86,20 @@ uint64_t ldl_merge_state_bytes(const struct ldl_merge *g, uint64_t n, uint64_t c
 {
     const struct ldl_sparsifier *s = g->method->sparsifier;
     const struct ldl_rounds *r = g->method->combiner->rounds;
+    const struct ldl_subject shape = { .n = n, .cols = cols, .last = last };
     uint64_t rows = n / row_elems(g, n, last), blocks = n / LDL_BLOCK + 1;
     uint64_t facts = (blocks + rows) * ldl_combiner_facts(g->method->combiner, g->m);
     return (facts + (rows + 1) * (g->m + 1)) * sizeof(double) + (s ? g->m * s->state_bytes(n) : 0) +
-           (r ? r->state_bytes(g->combiner_params, n, cols) : 0);
+           (r ? r->state_bytes(g->combiner_params, &shape) : 0);
 }
 
-uint64_t ldl_merge_acc_bytes(const struct ldl_merge *g, uint64_t n, uint64_t cols)
+uint64_t ldl_merge_acc_bytes(const struct ldl_merge *g, uint64_t n, uint64_t cols, uint64_t last)
 {
     const struct ldl_sparsifier *s = g->method->sparsifier;
     const struct ldl_rounds *r = g->method->combiner->rounds;
+    const struct ldl_subject shape = { .n = n, .cols = cols, .last = last };
     uint64_t first = s && s->acc_bytes ? g->m * s->acc_bytes(n) : 0;
-    uint64_t then = r ? r->acc_bytes(g->combiner_params, n, cols) : 0;
+    uint64_t then = r ? r->acc_bytes(g->combiner_params, &shape) : 0;
     return LDL_MAX(first, then); /* they are not there at the same time */
 }
 
@@ -105,7 +107,8 @@ unsigned ldl_merge_usual_passes(const struct ldl_merge *g)
 {
     const struct ldl_sparsifier *s = g->method->sparsifier;
     const struct ldl_rounds *r = g->method->combiner->rounds;
-    return 1 + (s && s->stride) + (r && r->state_bytes(g->combiner_params, 2, 1)) +
+    const struct ldl_subject any = { .n = 2, .cols = 1, .last = 1 };
+    return 1 + (s && s->stride) + (r && r->state_bytes(g->combiner_params, &any)) +
            (ldl_combiner_facts(g->method->combiner, g->m) != 0);
 }
 
@@ -120,7 +123,9 @@ static int wants_rounds(const struct ldl_work *w)
 static int begin_combiner(struct ldl_work *w, uint64_t cols, uint64_t last, struct ldl_err *err)
 {
     const struct ldl_rounds *rounds = w->g->method->combiner->rounds;
-    struct ldl_subject subject = { .k = w->k, .tensor = w->tensor, .n = w->n, .cols = cols };
+    struct ldl_subject subject = {
+        .k = w->k, .tensor = w->tensor, .n = w->n, .cols = cols, .last = last
+    };
     w->blocks = (w->n + LDL_BLOCK - 1) / LDL_BLOCK;
     w->row_elems = row_elems(w->g, w->n, last);
     w->rows = w->n / w->row_elems;

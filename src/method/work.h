@@ -43,7 +43,7 @@ void ldl_merge_free(struct ldl_merge *g);
 /* Most bytes for one tensor of n elements in rows of cols, whose last axis has `last` of them: state,
  * and one accumulator. */
 uint64_t ldl_merge_state_bytes(const struct ldl_merge *g, uint64_t n, uint64_t cols, uint64_t last);
-uint64_t ldl_merge_acc_bytes(const struct ldl_merge *g, uint64_t n, uint64_t cols);
+uint64_t ldl_merge_acc_bytes(const struct ldl_merge *g, uint64_t n, uint64_t cols, uint64_t last);
 /* Reads of a whole tensor, the last included, that usually do; hard tensors may want more. */
 unsigned ldl_merge_usual_passes(const struct ldl_merge *g);
 

@@ -215,5 +215,7 @@ uint64_t ldl_job_state_bytes(const struct ldl_job *j)
 
 uint64_t ldl_job_acc_bytes(const struct ldl_job *j)
 {
-    return j->kind == LDL_JOB_MERGE ? ldl_merge_acc_bytes(j->merge, j->n, ldl_job_cols(j)) : 0;
+    return j->kind == LDL_JOB_MERGE
+               ? ldl_merge_acc_bytes(j->merge, j->n, ldl_job_cols(j), ldl_job_last(j))
+               : 0;
 }

@@ -242,7 +242,7 @@ static int take_method(const struct reader *rd)
         return fail(rd, rd->mk->root, "merge_method is missing");
     if ((rd->mk->method = ldl_method_find(LDL_MERGEKIT, name)))
         return 0;
-    static const char *const later[] = { "arcee_fusion", "rectify_embed" };
+    static const char *const later[] = { "rectify_embed" };
     for (size_t i = 0; i < LDL_COUNT(later); i++)
         if (strcmp(name, later[i]) == 0)
             return ldl_yaml_fail(&rd->mk->yaml, ldl_yaml_find(rd->mk->root, "merge_method"),

@@ -26,6 +26,7 @@ struct ldl_subject {
     uint64_t cols;      /* elements of a row: n of a tensor with one dimension, else n / dim[0] */
     uint32_t model;     /* number in the recipe's order */
     uint64_t seed;
+    uint64_t last; /* elements of the last axis; for combiners */
 };
 
 /* A block: x[0..n) are elements first .. first+n of the tensor, all of the block. x may be overwritten,

@@ -122,6 +122,74 @@ static void columns(const struct ldl_kern *k, const float *x, const float *y, si
         }
 }
 
+static void close_to(double a, double b, double size, const char *what, const char *level)
+{
+    if (!(fabs(a - b) <= size) && !(isnan(a) && isnan(b)))
+        fail_msg("%s %s: %a, expected %a", what, level, a, b);
+}
+
+/* exp and log against libm's; that levels agree to the bit is in exponentials(). */
+static void fusions(const struct ldl_kern *k, const float *x, const float *y, size_t n)
+{
+    float most = -INFINITY;
+    double sum = 0, kl = 0;
+    for (size_t i = 0; i < n; i++)
+        most = x[i] > most ? x[i] : most;
+    assert_true(k->largest(x, n) == most);
+    for (size_t i = 0; i < n; i++)
+        sum += exp((double)x[i] - (double)most);
+    close_to(k->sum_exp(x, most, n), sum, 1e-12 * sum, "sum_exp", k->level);
+
+    struct ldl_softmax p = { most, 0.5 }, q = { 3, 1e-3 };
+    for (size_t i = 0; i < n; i++) {
+        float v = y[i] > 3 ? 3 : y[i];
+        double a = exp(fmax((double)x[i] - (double)most, -700)) * 0.5 + 1e-8;
+        double b = exp(fmax((double)v - 3, -700)) * 1e-3 + 1e-8;
+        got[i] = v;
+        kl += isnan(x[i]) || isnan(v) || isinf(most) ? NAN : a * log(a / b);
+    }
+    close_to(k->divergence(x, &p, got, &q, n), kl, 1e-10, "divergence", k->level);
+
+    k->away_times(got, 0.3f, x, y, n);
+    for (size_t i = 0; i < n; i++) {
+        volatile float away = x[i] - y[i];
+        want[i] = fabsf(away) * 0.3f;
+    }
+    same(got, want, n, "away_times", k->level);
+    memcpy(got, x, n * 4);
+    k->take_above(got, y, want, 0.1f, n);
+    for (size_t i = 0; i < n; i++)
+        want[i] = want[i] >= 0.1f ? x[i] : y[i];
+    same(got, want, n, "take_above", k->level);
+}
+
+/* Numbers of all sizes, without NaN and infinities. */
+static void exponentials(void **state)
+{
+    static float a[N], b[N];
+    double first[2], now[2];
+    (void)state;
+    for (size_t i = 0; i < N; i++) {
+        a[i] = -ldexpf((float)(next() % 1000000), (int)(next() % 30) - 29);
+        b[i] = -ldexpf((float)(next() % 1000000), (int)(next() % 30) - 29);
+    }
+    for (const struct ldl_kern *const *kk = ldl_kern_all(); *kk; kk++) {
+        struct ldl_softmax p = { 0, 1 };
+        now[0] = (*kk)->sum_exp(a, 0, N);
+        now[1] = (*kk)->divergence(a, &p, b, &p, N);
+        if (kk == ldl_kern_all())
+            memcpy(first, now, sizeof now);
+        assert_memory_equal(first, now, sizeof now);
+        for (size_t i = 0; i < N; i++) {
+            double x = exp(fmax(a[i], -700)), y = exp(fmax(b[i], -700));
+            close_to((*kk)->sum_exp(a + i, 0, 1), x, 0x1p-50 * x, "exp", (*kk)->level);
+            double kl = (x + 1e-8) * log((x + 1e-8) / (y + 1e-8));
+            close_to((*kk)->divergence(a + i, &p, b + i, &p, 1), kl, 1e-14, "KL", (*kk)->level);
+        }
+        assert_true((*kk)->divergence(a, &p, a, &p, N) == 0);
+    }
+}
+
 static void elementwise(void **state)
 {
     (void)state;
@@ -243,6 +311,7 @@ static void voting(void **state)
         rams(k, x, y, n);
         sces(k, x, y, n);
         columns(k, x, y, n);
+        fusions(k, x, y, n);
     })
 }
 
@@ -505,6 +574,7 @@ int main(void)
         cmocka_unit_test(encode_odd),
         cmocka_unit_test(philox_vectors),
         cmocka_unit_test(philox_any_start),
+        cmocka_unit_test(exponentials),
     };
     return cmocka_run_group_tests_name("kern", tests, fill, NULL);
 }
