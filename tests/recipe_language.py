@@ -173,10 +173,43 @@ def several(report, tmp):
         report.case(f"several: {what}", refusal(tmp, merge(tmp, "\n---\n".join(texts), out="o3"), words, out="o3"))
 
 
+def names(report, tmp):
+    """Tensors that not all models have; models that are files."""
+    model(tmp, "a", 1, names=NAMES + ["of_a"])
+    model(tmp, "b", 10, names=NAMES + ["of_b", "of_bc"])
+    model(tmp, "c", 100, names=NAMES + ["of_bc"])
+    file = "/model.safetensors"
+    recipe = f"merge_method: linear\nmodels: [{{model: a{file}, parameters: {{weight: 0}}}}, b{file}, c{file}]\nparameters: {{weight: 1}}\n"
+    report.case("other names", refusal(tmp, merge(tmp, recipe), "is missing, which"))
+    run = merge(tmp, recipe, "--tensor-intersection")
+    problems = run.problems()
+    if not problems:
+        problems = is_equal("names", sorted(values(tmp)), sorted(NAMES)) + is_equal("value", values(tmp)[NAMES[0]], 55)
+        problems += [f"no {w} in {run.err}" for w in ("of_a", "2 tensors are left out") if w not in run.err]
+    report.case("--tensor-intersection", problems)
+    run = merge(tmp, recipe, "--tensor-union", out="o2")
+    problems = run.problems()
+    if not problems:
+        got = values(tmp, "o2")
+        problems = is_equal("own tensors", [got.get(n) for n in ("of_a", "of_b", "of_bc", NAMES[0])], [1, 10, 55, 55])
+    report.case("--tensor-union", problems)
+    task = recipe.replace("linear", "task_arithmetic") + f"base_model: a{file}\n"
+    report.case("--tensor-union without the base", refusal(tmp, merge(tmp, task, "--tensor-union", out="o3"), "tensor of_bc: task_arithmetic has no rule", out="o3"))
+    run = merge(tmp, task.replace(f", c{file}", ""), "--tensor-union", out="o4")
+    problems = run.problems()
+    if not problems:
+        got = values(tmp, "o4")
+        problems = is_equal("base's, a model's, both", [got.get(n) for n in ("of_a", "of_b", NAMES[0])], [1, 10, 10])
+    report.case("--tensor-union with the base", problems)
+    report.case("both", refusal(tmp, merge(tmp, recipe, "--tensor-union", "--tensor-intersection", out="o3"), "exclude each other", out="o3"))
+    sliced = "merge_method: passthrough\nslices: [{sources: [{model: a, layer_range: [0, 2]}]}]\n"
+    report.case("slices", refusal(tmp, merge(tmp, sliced, "--tensor-union", out="o3"), "not slices", out="o3"))
+
+
 def main():
     lt.need_program()
     report = lt.Report()
-    for part in (slice_bases, chat, modules, several):
+    for part in (slice_bases, chat, modules, several, names):
         with lt.workdir() as tmp:
             part(report, tmp)
     return report.done()

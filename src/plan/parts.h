@@ -19,6 +19,8 @@ int ldl_plan_shards(struct ldl_plan *p, struct ldl_err *err);
 int ldl_plan_index(struct ldl_plan *p, struct ldl_err *err);
 /* fit.c: small differences between models that are one thing: prefixes, rows of embeddings. */
 int ldl_plan_fit(struct ldl_plan *p, struct ldl_err *err);
+/* Leaves out what not all models have. */
+int ldl_plan_common(struct ldl_plan *p, struct ldl_err *err);
 int ldl_plan_tokenizers(const struct ldl_plan *p, struct ldl_err *err);
 /* plan.c: everything up to the jobs, which is all that a result needs. */
 int ldl_plan_begin(struct ldl_plan *p, struct ldl_recipe *recipe, struct ldl_results *results,
