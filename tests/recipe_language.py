@@ -206,10 +206,32 @@ def names(report, tmp):
     report.case("slices", refusal(tmp, merge(tmp, sliced, "--tensor-union", out="o3"), "not slices", out="o3"))
 
 
+def layer_lists(report, tmp):
+    text_of = """{ "num_hidden_layers": 4, "layer_types": [
+   "full", "sliding",
+   "full",  "last"
+ ], "no_rope_layers":[1,0, 1, {"x": 1e400}], "other": [1, 2, 3, 4], "mlp_only_layers": [0, 1, 2, 3], "block_list": [1, 2]%s}
+"""
+    for name, more in (("a", ""), ("b", ', "b": 1')):
+        model(tmp, name, 1, {"config.json": text_of % more})
+    recipe = "slices:\n" + "".join(f"- sources: [{{model: {m}, layer_range: [{x}, {y}]}}]\n" for m, x, y in (("a", 0, 2), ("b", 1, 2), ("a", 3, 4)))
+    run = merge(tmp, recipe + "merge_method: passthrough\n")
+    problems = run.problems()
+    want = """{ "num_hidden_layers": 4, "layer_types": [
+   "full", "sliding", "sliding", "last"
+ ], "no_rope_layers":[1,0,0,{"x": 1e400}], "other": [1, 2, 3, 4], "mlp_only_layers": [0, 1, 2, 3], "block_list": [1, 2]}
+"""
+    report.case("lists for each layer", problems or is_equal("config.json", text(tmp, "out", "config.json"), want))
+    run = merge(tmp, recipe.replace("[0, 2]", "[0, 0]") + "merge_method: linear\nparameters: {weight: 1}\nbase_model: b\n", out="o2")
+    problems = run.problems()
+    want = want.replace('4, "layer', '2, "layer').replace('"full", "sliding", "sl', '"sl').replace(":[1,0,0,", ":[0,").replace("1, 2]}", '1, 2], "b": 1}')
+    report.case("lists of a donor", problems or is_equal("config.json", text(tmp, "o2", "config.json"), want))
+
+
 def main():
     lt.need_program()
     report = lt.Report()
-    for part in (slice_bases, chat, modules, several, names):
+    for part in (slice_bases, chat, modules, several, names, layer_lists):
         with lt.workdir() as tmp:
             part(report, tmp)
     return report.done()
