@@ -228,10 +228,42 @@ def layer_lists(report, tmp):
     report.case("lists of a donor", problems or is_equal("config.json", text(tmp, "o2", "config.json"), want))
 
 
+def audit(report, tmp):
+    """--report: every tensor of every input is there, with where it went or why nowhere."""
+    for name in "ab":
+        model(tmp, name, 1)
+    slices = "- sources: [{model: %s, layer_range: [%d, %d]}]\n"
+    recipe = "name: x\nmerge_method: linear\nmodels: [a, b]\nparameters: {weight: 1}\n---\nmerge_method: passthrough\nslices:\n"
+    recipe += slices % ("x", 0, 2) + slices % ("x", 1, 3) + slices % ("b", 3, 4)
+    run = merge(tmp, recipe, "--report", "audit.json")
+    problems = run.problems()
+    if not problems:
+        got = json.loads(text(tmp, "audit.json"))
+        problems = is_equal("counts", (got["output"], got["parameters"], got["tensors"]), ("out", 7 * 16, 7))
+        x, b = ({t["name"]: t.get("output") or t["reason"] for t in m["tensors"]} for m in got["models"])
+        up = "model.layers.%d.up.weight"
+        problems += is_equal("x", x, {up % 0: [up % 0], up % 1: [up % 1, up % 2], up % 2: [up % 3], up % 3: "no slice takes layer 3",
+                                      NAMES[0]: [NAMES[0]], NAMES[1]: "of no layer: the last slice's models give it"})
+        problems += is_equal("b", (b[up % 3], b[NAMES[1]], b[NAMES[0]]), ([up % 4], [NAMES[1]], "of no layer: the first slice's models give it"))
+        problems += is_equal("stage", [(r["name"], r["parameters"], len(r["models"][1]["tensors"])) for r in got["results"]], [("x", 6 * 16, 6)])
+    report.case("--report", problems)
+    report.case("--report on a file", refusal(tmp, merge(tmp, recipe, "--report", "a/config.json", out="o2"), "a/config.json is there already", out="o2"))
+    run = merge(tmp, recipe, "--report", "nowhere/x.json", out="o3")
+    report.case("--report into nothing", [] if run.rc and "o3 is complete, but not its report" in run.err else [run.err])
+    model(tmp, "c", 1, names=NAMES + ["of_c"])
+    recipe = "merge_method: linear\nmodels: [a, c]\nparameters: {weight: 1}\n"
+    run = merge(tmp, recipe, "--report", "audit.json", "--overwrite", "--tensor-intersection", out="o4")
+    problems = run.problems()
+    if not problems:
+        got = json.loads(text(tmp, "audit.json"))["models"][1]["tensors"]
+        problems = is_equal("left out", [t for t in got if "reason" in t], [{"name": "of_c", "parameters": 16, "reason": "not all models have it"}])
+    report.case("--report of an intersection", problems)
+
+
 def main():
     lt.need_program()
     report = lt.Report()
-    for part in (slice_bases, chat, modules, several, names, layer_lists):
+    for part in (slice_bases, chat, modules, several, names, layer_lists, audit):
         with lt.workdir() as tmp:
             part(report, tmp)
     return report.done()

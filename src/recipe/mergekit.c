@@ -23,6 +23,7 @@ static const struct ldl_row rows[] = {
     LDL_ROW_SWITCH("write_model_card", "true", "write README.md and the recipe into the output"),
     LDL_ROW_SWITCH("tensor_intersection", "false", "leave out tensors that not all models have (of mergekit-pytorch)"),
     LDL_ROW_SWITCH("tensor_union", "false", "make tensors of those models that have them (of mergekit-pytorch)"),
+    LDL_ROW_TEXT("report", LDL_T_TEXT, "FILE", NULL, "write where each input tensor went, or why nowhere, as JSON"),
     LDL_ROW_SWITCH("strict", "false", "an unknown key or parameter is an error, not a note"),
 };
 /* Taken and not needed. */
@@ -406,6 +407,9 @@ static int apply_all(struct ldl_recipe *r, const char *path, const char *out,
             rc = add_part(r, path, i, names.name[i], a, err);
     if (rc == 0)
         rc = note_idle(r, a, err);
+    const struct ldl_value *report = ldl_args_find(a, "report");
+    if (rc == 0 && report)
+        rc = copy_text(&r->report, report->text[0], err);
     if (rc == 0)
         rc = copy_text(&r->output, out, err);
     if (rc == 0 && ldl_args_find(a, "write_model_card")->num != 0)

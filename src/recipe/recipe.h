@@ -104,7 +104,8 @@ struct ldl_recipe {
     char *chat_template;     /* a Jinja text; NULL: as the donor has it, */
     int chat_auto;           /* or as most models have it */
     enum ldl_names_rule names_rule;
-    int sorted; /* tensors are written in the order of their names */
+    char *report; /* where the audit is written; NULL: nowhere */
+    int sorted;   /* tensors are written in the order of their names */
 };
 
 struct ldl_language {
