@@ -132,9 +132,7 @@ def judge(folder, case):
     """(problems, what was seen)"""
     with lt.workdir() as tmp:
         out = os.path.join(tmp, "OUT")
-        if case.get("tool") not in (None, "mergekit-multi"):
-            return [], ABSENT
-        run = lt.ladle("merge", os.path.join(folder, "config.yml"), out, *options(case), cwd=GOLDEN)
+        run = lt.ladle("merge", os.path.join(folder, "config.yml"), out, *options(case), *case.get("args", []), cwd=GOLDEN)
         if run.rc and ABSENT in run.err:
             return refused(run, out, [ABSENT]), ABSENT
         if case["compare"] == "error" or case.get("ladle_outcome") == "error":

@@ -173,10 +173,97 @@ def several(report, tmp):
         report.case(f"several: {what}", refusal(tmp, merge(tmp, "\n---\n".join(texts), out="o3"), words, out="o3"))
 
 
+def names(report, tmp):
+    """Tensors that not all models have; models that are files."""
+    model(tmp, "a", 1, names=NAMES + ["of_a"])
+    model(tmp, "b", 10, names=NAMES + ["of_b", "of_bc"])
+    model(tmp, "c", 100, names=NAMES + ["of_bc"])
+    file = "/model.safetensors"
+    recipe = f"merge_method: linear\nmodels: [{{model: a{file}, parameters: {{weight: 0}}}}, b{file}, c{file}]\nparameters: {{weight: 1}}\n"
+    report.case("other names", refusal(tmp, merge(tmp, recipe), "is missing, which"))
+    run = merge(tmp, recipe, "--tensor-intersection")
+    problems = run.problems()
+    if not problems:
+        problems = is_equal("names", sorted(values(tmp)), sorted(NAMES)) + is_equal("value", values(tmp)[NAMES[0]], 55)
+        problems += [f"no {w} in {run.err}" for w in ("of_a", "2 tensors are left out") if w not in run.err]
+    report.case("--tensor-intersection", problems)
+    run = merge(tmp, recipe, "--tensor-union", out="o2")
+    problems = run.problems()
+    if not problems:
+        got = values(tmp, "o2")
+        problems = is_equal("own tensors", [got.get(n) for n in ("of_a", "of_b", "of_bc", NAMES[0])], [1, 10, 55, 55])
+    report.case("--tensor-union", problems)
+    task = recipe.replace("linear", "task_arithmetic") + f"base_model: a{file}\n"
+    report.case("--tensor-union without the base", refusal(tmp, merge(tmp, task, "--tensor-union", out="o3"), "tensor of_bc: task_arithmetic has no rule", out="o3"))
+    run = merge(tmp, task.replace(f", c{file}", ""), "--tensor-union", out="o4")
+    problems = run.problems()
+    if not problems:
+        got = values(tmp, "o4")
+        problems = is_equal("base's, a model's, both", [got.get(n) for n in ("of_a", "of_b", NAMES[0])], [1, 10, 10])
+    report.case("--tensor-union with the base", problems)
+    report.case("both", refusal(tmp, merge(tmp, recipe, "--tensor-union", "--tensor-intersection", out="o3"), "exclude each other", out="o3"))
+    sliced = "merge_method: passthrough\nslices: [{sources: [{model: a, layer_range: [0, 2]}]}]\n"
+    report.case("slices", refusal(tmp, merge(tmp, sliced, "--tensor-union", out="o3"), "not slices", out="o3"))
+
+
+def layer_lists(report, tmp):
+    text_of = """{ "num_hidden_layers": 4, "layer_types": [
+   "full", "sliding",
+   "full",  "last"
+ ], "no_rope_layers":[1,0, 1, {"x": 1e400}], "other": [1, 2, 3, 4], "mlp_only_layers": [0, 1, 2, 3], "block_list": [1, 2]%s}
+"""
+    for name, more in (("a", ""), ("b", ', "b": 1')):
+        model(tmp, name, 1, {"config.json": text_of % more})
+    recipe = "slices:\n" + "".join(f"- sources: [{{model: {m}, layer_range: [{x}, {y}]}}]\n" for m, x, y in (("a", 0, 2), ("b", 1, 2), ("a", 3, 4)))
+    run = merge(tmp, recipe + "merge_method: passthrough\n")
+    problems = run.problems()
+    want = """{ "num_hidden_layers": 4, "layer_types": [
+   "full", "sliding", "sliding", "last"
+ ], "no_rope_layers":[1,0,0,{"x": 1e400}], "other": [1, 2, 3, 4], "mlp_only_layers": [0, 1, 2, 3], "block_list": [1, 2]}
+"""
+    report.case("lists for each layer", problems or is_equal("config.json", text(tmp, "out", "config.json"), want))
+    run = merge(tmp, recipe.replace("[0, 2]", "[0, 0]") + "merge_method: linear\nparameters: {weight: 1}\nbase_model: b\n", out="o2")
+    problems = run.problems()
+    want = want.replace('4, "layer', '2, "layer').replace('"full", "sliding", "sl', '"sl').replace(":[1,0,0,", ":[0,").replace("1, 2]}", '1, 2], "b": 1}')
+    report.case("lists of a donor", problems or is_equal("config.json", text(tmp, "o2", "config.json"), want))
+
+
+def audit(report, tmp):
+    """--report: every tensor of every input is there, with where it went or why nowhere."""
+    for name in "ab":
+        model(tmp, name, 1)
+    slices = "- sources: [{model: %s, layer_range: [%d, %d]}]\n"
+    recipe = "name: x\nmerge_method: linear\nmodels: [a, b]\nparameters: {weight: 1}\n---\nmerge_method: passthrough\nslices:\n"
+    recipe += slices % ("x", 0, 2) + slices % ("x", 1, 3) + slices % ("b", 3, 4)
+    run = merge(tmp, recipe, "--report", "audit.json")
+    problems = run.problems()
+    if not problems:
+        got = json.loads(text(tmp, "audit.json"))
+        problems = is_equal("counts", (got["output"], got["parameters"], got["tensors"]), ("out", 7 * 16, 7))
+        x, b = ({t["name"]: t.get("output") or t["reason"] for t in m["tensors"]} for m in got["models"])
+        up = "model.layers.%d.up.weight"
+        problems += is_equal("x", x, {up % 0: [up % 0], up % 1: [up % 1, up % 2], up % 2: [up % 3], up % 3: "no slice takes layer 3",
+                                      NAMES[0]: [NAMES[0]], NAMES[1]: "of no layer: the last slice's models give it"})
+        problems += is_equal("b", (b[up % 3], b[NAMES[1]], b[NAMES[0]]), ([up % 4], [NAMES[1]], "of no layer: the first slice's models give it"))
+        problems += is_equal("stage", [(r["name"], r["parameters"], len(r["models"][1]["tensors"])) for r in got["results"]], [("x", 6 * 16, 6)])
+    report.case("--report", problems)
+    report.case("--report on a file", refusal(tmp, merge(tmp, recipe, "--report", "a/config.json", out="o2"), "a/config.json is there already", out="o2"))
+    run = merge(tmp, recipe, "--report", "nowhere/x.json", out="o3")
+    report.case("--report into nothing", [] if run.rc and "o3 is complete, but not its report" in run.err else [run.err])
+    model(tmp, "c", 1, names=NAMES + ["of_c"])
+    recipe = "merge_method: linear\nmodels: [a, c]\nparameters: {weight: 1}\n"
+    run = merge(tmp, recipe, "--report", "audit.json", "--overwrite", "--tensor-intersection", out="o4")
+    problems = run.problems()
+    if not problems:
+        got = json.loads(text(tmp, "audit.json"))["models"][1]["tensors"]
+        problems = is_equal("left out", [t for t in got if "reason" in t], [{"name": "of_c", "parameters": 16, "reason": "not all models have it"}])
+    report.case("--report of an intersection", problems)
+
+
 def main():
     lt.need_program()
     report = lt.Report()
-    for part in (slice_bases, chat, modules, several):
+    for part in (slice_bases, chat, modules, several, names, layer_lists, audit):
         with lt.workdir() as tmp:
             part(report, tmp)
     return report.done()

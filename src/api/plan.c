@@ -114,6 +114,26 @@ static int note_odd(ladle_plan *p, const struct ldl_run_result *r, struct ldl_er
     return ldl_names_add(&p->plan.recipe.note, text) ? ldl_oom(err) : 0;
 }
 
+/* The audit's text, before anything is written. */
+static int make_report(const struct ldl_plan *p, struct ldl_buf *text, struct ldl_err *err)
+{
+    const char *path = p->recipe.report;
+    if (!path)
+        return 0;
+    if (ldl_exists(path) && !p->recipe.overwrite)
+        return ldl_fail(err, LDL_EUSAGE, "--report: %s is there already; --overwrite replaces it",
+                        path);
+    return ldl_plan_report(p, text, err);
+}
+
+static int write_report(const struct ldl_plan *p, const struct ldl_buf *text, struct ldl_err *err)
+{
+    if (!p->recipe.report)
+        return 0;
+    int rc = ldl_write_file(p->recipe.report, text->text, text->len, p->recipe.durable, err);
+    return rc ? ldl_context(err, "%s is complete, but not its report", p->recipe.output) : 0;
+}
+
 int ladle_plan_run(ladle_plan *p, ladle_progress_fn progress, void *ctx, struct ladle_error *error)
 {
     struct ldl_err err = { 0 };
@@ -121,7 +141,13 @@ int ladle_plan_run(ladle_plan *p, ladle_progress_fn progress, void *ctx, struct 
     struct ticker t = { progress, ctx, now() };
     if (!p->plan.recipe.output)
         return give(error, &err, ldl_fail(&err, LDL_EUSAGE, "give --output_path to merge"));
-    int rc = ldl_engine_run(&p->plan, tick, &t, &r, &err);
+    struct ldl_buf report = { 0 };
+    int rc = make_report(&p->plan, &report, &err);
+    if (rc == 0)
+        rc = ldl_engine_run(&p->plan, tick, &t, &r, &err);
+    if (rc == 0)
+        rc = write_report(&p->plan, &report, &err);
+    ldl_buf_free(&report);
     if (rc == 0)
         rc = note_odd(p, &r, &err);
     if (rc == 0)

@@ -105,7 +105,7 @@ struct ldl_edit {
     const char *key, *value;
     int add;
 };
-enum { LDL_CONFIG_EDITS = 12 };
+enum { LDL_CONFIG_EDITS = 20 };
 /* config.json's bytes with n (at most LDL_CONFIG_EDITS) changes; everything else byte for byte. */
 int ldl_config_edit(const char *json, size_t len, const char *name, const struct ldl_edit *edit,
                     size_t n, struct ldl_buf *out, struct ldl_err *err);

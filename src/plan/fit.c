@@ -59,6 +59,55 @@ static void fit_prefixes(struct ldl_plan *p)
     }
 }
 
+/* ---- names that not all have ---- */
+
+static int all_have(const struct ldl_plan *p, const char *name)
+{
+    for (size_t i = 0; i < ldl_plan_inputs(p); i++)
+        if (!ldl_model_find(&p->model[i], name))
+            return 0;
+    return 1;
+}
+
+static int note_left_out(struct ldl_plan *p, const struct ldl_model *m, size_t n, const char *first,
+                         struct ldl_err *err)
+{
+    char text[700];
+    snprintf(text, sizeof text,
+             "%.200s: %zu tensor%s left out, as not all models have %s: %.200s%s", m->asked, n,
+             n == 1 ? " is" : "s are", n == 1 ? "it" : "them", first, n == 1 ? "" : " ...");
+    return ldl_plan_note(p, text, err);
+}
+
+int ldl_plan_common(struct ldl_plan *p, struct ldl_err *err)
+{
+    size_t n = ldl_plan_inputs(p);
+    unsigned char *keep[LDL_MAX_MODELS + 1] = { NULL };
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < n; i++) { /* first look at all, then change them */
+        const struct ldl_model *m = &p->model[i];
+        const char *first = NULL;
+        size_t out = 0;
+        if (!(keep[i] = ldl_calloc(m->nviews + 1, 1)))
+            rc = ldl_oom(err);
+        for (size_t t = 0; rc == 0 && t < m->nviews; t++) {
+            keep[i][t] = (unsigned char)all_have(p, m->view[t].name);
+            if (!keep[i][t] && out++ == 0)
+                first = m->view[t].name;
+        }
+        if (rc == 0 && out)
+            rc = note_left_out(p, m, out, first, err);
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (rc == 0)
+            ldl_model_filter(&p->model[i], keep[i]);
+        ldl_free(keep[i]);
+    }
+    if (rc == 0 && p->model[0].nviews == 0)
+        rc = ldl_fail(err, LDL_EINPUT, "no tensor is in all models");
+    return rc;
+}
+
 /* ---- rows ---- */
 
 static int is_table(const struct ldl_view *v)
@@ -114,7 +163,8 @@ static int fit_rows(struct ldl_plan *p, struct ldl_err *err)
 
 int ldl_plan_fit(struct ldl_plan *p, struct ldl_err *err)
 {
-    if (p->recipe.nslices) /* there, models are compared tensor by tensor */
+    if (p->recipe.nslices ||
+        p->recipe.names_rule == LDL_NAMES_ALL) /* there, models are compared tensor by tensor */
         return 0;
     fit_prefixes(p);
     return fit_rows(p, err);

@@ -75,13 +75,13 @@ static enum ldl_dtype output_dtype(const struct ldl_plan *p, const struct ldl_jo
 }
 
 /* Tensors without arithmetic; and all of one model that is only copied, where its bytes will do. */
-static enum ldl_job_kind kind_of(const struct ldl_plan *p, const struct ldl_job *j)
+static enum ldl_job_kind kind_of(const struct ldl_job *j)
 {
     const struct ldl_view *v = j->in[0];
     int same = v->ops->fetch && v->stored->dtype == j->dtype && !j->scales;
     if (!ldl_dtype_is_float(v->dtype) || v->n == 0)
         return LDL_JOB_COPY;
-    const struct ldl_combiner *c = p->recipe.method->combiner;
+    const struct ldl_combiner *c = j->merge->method->combiner;
     int identity = c->is_identity && c->is_identity(j->merge->combiner_params);
     return identity && same ? LDL_JOB_COPY : LDL_JOB_MERGE;
 }
@@ -140,7 +140,9 @@ static int settle(struct ldl_plan *p, struct ldl_job *j, const struct ldl_place 
     j->merge = &p->merge[0];
     if (!r->fill)
         return 0;
-    int rc = ldl_merge_init(&p->merge[p->nmerges], r->method, j->m, r->seed, &s.settings, err);
+    const struct ldl_method *method =
+        at->as_is ? ldl_method_find(r->language->name, "passthrough") : r->method;
+    int rc = ldl_merge_init(&p->merge[p->nmerges], method, j->m, r->seed, &s.settings, err);
     j->merge = &p->merge[p->nmerges];
     p->nmerges += rc == 0;
     return rc;
@@ -163,7 +165,7 @@ int ldl_plan_add_job(struct ldl_plan *p, const struct ldl_view **in, const size_
     else
         j->dtype = output_dtype(p, j);
     j->bytes = ldl_dtype_span(j->dtype, j->n);
-    j->kind = kind_of(p, j);
+    j->kind = kind_of(j);
     return rc;
 }
 

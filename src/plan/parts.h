@@ -19,6 +19,8 @@ int ldl_plan_shards(struct ldl_plan *p, struct ldl_err *err);
 int ldl_plan_index(struct ldl_plan *p, struct ldl_err *err);
 /* fit.c: small differences between models that are one thing: prefixes, rows of embeddings. */
 int ldl_plan_fit(struct ldl_plan *p, struct ldl_err *err);
+/* Leaves out what not all models have. */
+int ldl_plan_common(struct ldl_plan *p, struct ldl_err *err);
 int ldl_plan_tokenizers(const struct ldl_plan *p, struct ldl_err *err);
 /* plan.c: everything up to the jobs, which is all that a result needs. */
 int ldl_plan_begin(struct ldl_plan *p, struct ldl_recipe *recipe, struct ldl_results *results,
@@ -35,6 +37,15 @@ const struct ldl_model *ldl_plan_giver(const struct ldl_plan *p);
 /* The text of a side file as it is now: edited, or as the giver has it. */
 int ldl_plan_read_side(const struct ldl_plan *p, const char *name, uint64_t max_bytes,
                        struct ldl_buf *text, struct ldl_err *err);
+/* per_layer.c: config.json's lists of one item for each layer, as the slices make them. */
+struct ldl_layer_lists {
+    struct ldl_names key;
+    struct ldl_buf value[8]; /* JSON text */
+    size_t n;
+};
+int ldl_plan_layer_lists(const struct ldl_plan *p, const char *json, size_t len, const char *name,
+                         struct ldl_layer_lists *out, struct ldl_err *err);
+void ldl_layer_lists_free(struct ldl_layer_lists *x);
 /* chat.c: the template, after the side files are known. */
 int ldl_plan_chat(struct ldl_plan *p, struct ldl_err *err);
 /* Room for the text of a side file that is edited or new. */

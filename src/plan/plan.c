@@ -51,11 +51,15 @@ static int open_models(struct ldl_plan *p, struct ldl_err *err)
     int rc = r->donor ? ldl_plan_open(p, &p->donor, r->donor, NULL, err) : 0;
     if (rc == 0)
         rc = ldl_plan_tokenizers(p, err);
+    if (rc == 0 && r->names_rule == LDL_NAMES_COMMON)
+        rc = ldl_plan_common(p, err);
     if (rc == 0 && r->fill)
         rc = ldl_plan_fit(p, err);
     if (rc == 0)
         rc = ldl_models_tie(p->model, n, err);
-    return rc || r->nslices ? rc : ldl_match(p->model, n, err);
+    if (rc || r->nslices || r->names_rule == LDL_NAMES_ALL) /* compared tensor by tensor */
+        return rc;
+    return ldl_match(p->model, n, err);
 }
 
 /* ---- the method with its parameters ---- */

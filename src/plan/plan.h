@@ -91,6 +91,8 @@ struct ldl_plan {
 /* Takes the recipe over (it is emptied, also on failure). On failure *p is empty. */
 int ldl_plan_make(struct ldl_plan *p, struct ldl_recipe *recipe, struct ldl_err *err);
 void ldl_plan_free(struct ldl_plan *p);
+/* The audit, as JSON (report.c). */
+int ldl_plan_report(const struct ldl_plan *p, struct ldl_buf *b, struct ldl_err *err);
 /* The text of a side file, or NULL: it is copied. */
 const struct ldl_buf *ldl_plan_edited(const struct ldl_plan *p, const char *name);
 /* Elements of a row: all of a tensor with one dimension, else of what hangs on one index of dim 0. */

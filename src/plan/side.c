@@ -109,6 +109,7 @@ static int edit_text(struct ldl_plan *p, const struct ldl_model *from, const str
                                           "n_layers" };
     struct ldl_buf word = { 0 }, fp8 = { 0 };
     char layers[32], rows[32];
+    struct ldl_layer_lists lists = { 0 };
     struct ldl_edit edit[LDL_CONFIG_EDITS];
     size_t n = 0;
     int rc = p->recipe.dtype == LDL_F8_E4M3 ? fp8_config(p, &fp8, err) : 0;
@@ -125,6 +126,10 @@ static int edit_text(struct ldl_plan *p, const struct ldl_model *from, const str
     snprintf(layers, sizeof layers, "%llu", (unsigned long long)p->layers);
     for (size_t i = 0; p->layers && i < LDL_COUNT(counts); i++)
         edit[n++] = (struct ldl_edit){ counts[i], layers, 0 };
+    if (rc == 0)
+        rc = ldl_plan_layer_lists(p, text->text, text->len, path, &lists, err);
+    for (size_t i = 0; i < lists.n; i++)
+        edit[n++] = (struct ldl_edit){ lists.key.name[i], lists.value[i].text, 0 };
     snprintf(rows, sizeof rows, "%llu", (unsigned long long)p->rows);
     if (p->rows)
         edit[n++] = (struct ldl_edit){ "vocab_size", rows, 0 };
@@ -140,6 +145,7 @@ static int edit_text(struct ldl_plan *p, const struct ldl_model *from, const str
                              err);
     ldl_buf_free(&word);
     ldl_buf_free(&fp8);
+    ldl_layer_lists_free(&lists);
     return rc;
 }
 

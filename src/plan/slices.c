@@ -20,7 +20,7 @@
 /* Room for jobs of `tensors` tensors (each may get scales). */
 static int make_room(struct ldl_plan *p, size_t tensors, struct ldl_err *err)
 {
-    size_t m = p->most_inputs = p->nmodels;
+    size_t m = p->most_inputs = p->nmodels + (p->recipe.names_rule == LDL_NAMES_ALL);
     for (size_t s = 0; s < p->recipe.nslices; s++)
         m = p->most_inputs = LDL_MAX(m, p->recipe.slice[s].n);
     p->job = ldl_calloc(2 * tensors + 1, sizeof *p->job);
@@ -59,8 +59,78 @@ static int whole_job(struct ldl_plan *p, const struct ldl_view *first, uint64_t 
                             p->base ? ldl_model_find(p->base, first->name) : NULL, &at, err);
 }
 
+/* ---- whole models with other names ---- */
+
+/* A tensor that some models lack. What one of them alone has is the output's as it is. */
+static int partial_job(struct ldl_plan *p, const char *name, uint64_t layers, struct ldl_err *err)
+{
+    size_t at = p->njobs * p->most_inputs, m = 0, *from = p->from + at;
+    const struct ldl_view **in = p->views + at, *base = NULL, *v;
+    const struct ldl_combiner *c = p->recipe.method->combiner;
+    const char *names[LDL_MAX_MODELS];
+    struct ldl_place place = { .name = name, .in = names, .from = from };
+    struct ldl_layer layer;
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < p->nmodels; i++) {
+        if (!(v = ldl_model_find(&p->model[i], name)))
+            continue;
+        if (m)
+            rc = ldl_match_pair(in[0], &p->model[from[0]], v, &p->model[i], err);
+        names[m] = name;
+        from[m] = i;
+        in[m++] = v;
+    }
+    if (rc == 0 && p->base && (base = ldl_model_find(p->base, name)) && m)
+        rc = ldl_match_pair(in[0], &p->model[from[0]], base, p->base, err);
+    if (base)
+        from[m] = p->nmodels;
+    place.as_is = m + (base != NULL) == 1;
+    if (m == 0) {
+        in[m++] = base;
+        names[0] = name;
+        base = NULL;
+    }
+    if (rc == 0 && !place.as_is && (m < c->min_models || (c->needs_base && !base)))
+        rc = ldl_fail(err, LDL_EINPUT,
+                      "tensor %s: %s has no rule for the models that have it; leave it out with "
+                      "--tensor-intersection",
+                      name, p->recipe.method->name);
+    if (ldl_layer_of(name, &layer))
+        place.t = gradient_at(layer.number, layers);
+    return rc ? rc : ldl_plan_add_job(p, in, from, m, base, &place, err);
+}
+
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static int partial_jobs(struct ldl_plan *p, struct ldl_err *err)
+{
+    size_t n = 0, k = 0;
+    uint64_t layers = 0;
+    for (size_t i = 0; i < ldl_plan_inputs(p); i++) {
+        n += p->model[i].nviews;
+        layers = LDL_MAX(layers, ldl_layer_count(&p->model[i]));
+    }
+    const char **name = ldl_calloc(n + 1, sizeof *name);
+    int rc = name ? make_room(p, n, err) : ldl_oom(err);
+    for (size_t i = 0; rc == 0 && i < ldl_plan_inputs(p); i++)
+        for (size_t t = 0; t < p->model[i].nviews; t++)
+            name[k++] = p->model[i].view[t].name;
+    if (k)
+        qsort(name, k, sizeof *name, by_text);
+    for (size_t t = 0; rc == 0 && t < k; t++)
+        if (t == 0 || strcmp(name[t - 1], name[t]) != 0)
+            rc = partial_job(p, name[t], layers, err);
+    ldl_free(name);
+    return rc;
+}
+
 int ldl_plan_whole(struct ldl_plan *p, struct ldl_err *err)
 {
+    if (p->recipe.names_rule == LDL_NAMES_ALL)
+        return partial_jobs(p, err);
     const struct ldl_model *first = &p->model[0];
     uint64_t layers = ldl_layer_count(first);
     int rc = make_room(p, first->nviews, err);

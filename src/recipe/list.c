@@ -72,6 +72,7 @@ void ldl_recipe_free(struct ldl_recipe *r)
     ldl_free(r->donor);
     ldl_free(r->tokenizer);
     ldl_free(r->chat_template);
+    ldl_free(r->report);
     ldl_buf_free(&r->card);
     ldl_free(r->own_name);
     ldl_free(r->base);

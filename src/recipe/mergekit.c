@@ -21,6 +21,9 @@ static const struct ldl_row rows[] = {
     LDL_ROW_NUMBER("random_seed", LDL_T_INT, 0, 0x1p63, "0", 0, "of the methods that draw random numbers"),
     { LDL_ROW_PARAM("seed", LDL_T_INT, 0, 0x1p63, NULL, NULL, "see random_seed"), NULL, "random_seed", 0 },
     LDL_ROW_SWITCH("write_model_card", "true", "write README.md and the recipe into the output"),
+    LDL_ROW_SWITCH("tensor_intersection", "false", "leave out tensors that not all models have (of mergekit-pytorch)"),
+    LDL_ROW_SWITCH("tensor_union", "false", "make tensors of those models that have them (of mergekit-pytorch)"),
+    LDL_ROW_TEXT("report", LDL_T_TEXT, "FILE", NULL, "write where each input tensor went, or why nowhere, as JSON"),
     LDL_ROW_SWITCH("strict", "false", "an unknown key or parameter is an error, not a note"),
 };
 /* Taken and not needed. */
@@ -92,6 +95,21 @@ static int note_idle(struct ldl_recipe *r, const struct ldl_args *a, struct ldl_
     return rc;
 }
 
+/* Which tensors there are. */
+static int take_names_rule(struct ldl_recipe *r, const struct ldl_args *a, struct ldl_err *err)
+{
+    int common = ldl_args_find(a, "tensor_intersection")->num != 0;
+    int all = ldl_args_find(a, "tensor_union")->num != 0;
+    if (common && all)
+        return ldl_fail(err, LDL_EUSAGE,
+                        "--tensor-intersection and --tensor-union exclude each other");
+    if ((common || all) && r->nslices)
+        return ldl_fail(err, LDL_EUSAGE, "--tensor-%s is for recipes with models, not slices",
+                        common ? "intersection" : "union");
+    r->names_rule = common ? LDL_NAMES_COMMON : all ? LDL_NAMES_ALL : LDL_NAMES_EQUAL;
+    return 0;
+}
+
 static int take_options(struct ldl_recipe *r, const struct ldl_mk *mk, const struct ldl_args *a,
                         struct ldl_err *err)
 {
@@ -99,6 +117,8 @@ static int take_options(struct ldl_recipe *r, const struct ldl_mk *mk, const str
     r->seed = (uint64_t)ldl_args_find(a, "random_seed")->integer;
     r->plain_names = r->sorted = 1;
     r->shards = 1;
+    if (rc == 0)
+        rc = take_names_rule(r, a, err);
     if (rc == 0)
         rc = take_shard_size(r, a, err);
     if (rc == 0)
@@ -387,6 +407,9 @@ static int apply_all(struct ldl_recipe *r, const char *path, const char *out,
             rc = add_part(r, path, i, names.name[i], a, err);
     if (rc == 0)
         rc = note_idle(r, a, err);
+    const struct ldl_value *report = ldl_args_find(a, "report");
+    if (rc == 0 && report)
+        rc = copy_text(&r->report, report->text[0], err);
     if (rc == 0)
         rc = copy_text(&r->output, out, err);
     if (rc == 0 && ldl_args_find(a, "write_model_card")->num != 0)

@@ -23,6 +23,7 @@ struct want {
     const struct ldl_param *row;
     const char *tensor; /* that filters are compared with */
     double t;
+    int as_is;
 };
 
 /* The value of a list of numbers at t: linear between its items. */
@@ -173,6 +174,8 @@ static int fall_back(const struct want *w, const char *model, double *out, struc
 static int find_value(const struct want *w, const struct ldl_mk_slice *slice,
                       const struct ldl_mk_entry *entry, double *out, struct ldl_err *err)
 {
+    if (w->as_is)
+        return fall_back(w, NULL, out, err);
     const struct ldl_yaml_node *places[] = { entry ? entry->params : NULL, slice->params,
                                              w->mk->module_params, w->mk->params };
     for (size_t i = 0; i < LDL_COUNT(places); i++) {
@@ -186,7 +189,7 @@ static int find_value(const struct want *w, const struct ldl_mk_slice *slice,
 static const struct ldl_mk_entry *entry_of(const struct ldl_mk *mk, const struct ldl_place *at,
                                            size_t i)
 {
-    return mk->input[at->from ? at->from[i] : i];
+    return at->as_is ? NULL : mk->input[at->from ? at->from[i] : i];
 }
 
 static void store(const struct ldl_param *row, void *into, double v)
@@ -208,7 +211,7 @@ int ldl_mk_fill(const struct ldl_recipe *r, const struct ldl_place *at,
     const struct ldl_mk_slice *slice = &mk->slice[at->slice];
     int rc = 0;
     for (size_t k = 0; rc == 0 && k < nrows; k++) {
-        struct want w = { mk, &rows[k], at->name, at->t };
+        struct want w = { mk, &rows[k], at->name, at->t, at->as_is };
         double v = 0;
         if (rows[k].type != LDL_T_DOUBLES) {
             const struct ldl_mk_entry *entry = model < m ? entry_of(mk, at, model) : NULL;

@@ -25,12 +25,19 @@ struct ldl_slice {
     struct ldl_slice_source *source;
     size_t n;
 };
+/* Tensors that not all models have. */
+enum ldl_names_rule {
+    LDL_NAMES_EQUAL,  /* are an error */
+    LDL_NAMES_COMMON, /* are left out */
+    LDL_NAMES_ALL     /* are made of the models that have them */
+};
 /* The tensor for which parameters are wanted. */
 struct ldl_place {
     size_t slice;
     const char *name;      /* of the output */
     const char *const *in; /* of the input tensor of each model that takes part */
     const size_t *from;    /* their entries (of slices), or NULL: 0, 1, ... */
+    int as_is;             /* nothing is done to it, whatever the method is */
     double t; /* place in a gradient: 0 at the first layer of the slice, 1 at its last */
 };
 
@@ -96,7 +103,9 @@ struct ldl_recipe {
     char *tokenizer;         /* and this one too, or NULL */
     char *chat_template;     /* a Jinja text; NULL: as the donor has it, */
     int chat_auto;           /* or as most models have it */
-    int sorted;              /* tensors are written in the order of their names */
+    enum ldl_names_rule names_rule;
+    char *report; /* where the audit is written; NULL: nowhere */
+    int sorted;   /* tensors are written in the order of their names */
 };
 
 struct ldl_language {

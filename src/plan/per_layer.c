@@ -1,0 +1,132 @@
+/* per_layer.c -- config.json's lists with one item for each layer, when the output is made of slices.
+ *
+ *     "layer_types": ["full", "sliding", "full"]      slices of layers 0..1, 1..2
+ *                    ["full", "sliding"    , "sliding", "full"]
+ *
+ * A list counts as one of these when "layer" or "block" is in its name and it has as many items as the
+ * model has layers. Items are moved as bytes, with the blanks and commas that the file has. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/json.h"
+#include "model/layers.h"
+#include "plan/parts.h"
+
+#include <string.h>
+
+/* A list in the file's text: its items are [from[i], to[i]). */
+struct list {
+    const char *begin, *end; /* the brackets are inside */
+    const char **from, **to;
+    size_t n, room; /* n may be more than room: then only the first are kept */
+};
+
+static int read_list(struct ldl_json *j, struct list *l, struct ldl_err *err)
+{
+    const char *from, *to;
+    int more;
+    l->n = 0;
+    int rc = ldl_json_enter(j, '[', err);
+    if (rc)
+        return rc;
+    l->begin = j->at - 1;
+    while ((more = ldl_json_item(j, err)) > 0) {
+        if ((rc = ldl_json_skip(j, &from, &to, err)))
+            return rc;
+        if (l->n < l->room) {
+            l->from[l->n] = from;
+            l->to[l->n] = to;
+        }
+        l->n++;
+    }
+    l->end = j->at;
+    return -more;
+}
+
+/* The layer of the giver that layer k of the slice has its configuration from: the giver's own when it
+ * takes part, else that of the first source. */
+static size_t layer_of(const struct ldl_plan *p, const struct ldl_slice *s, int64_t k)
+{
+    const char *giver = ldl_plan_giver(p)->asked;
+    size_t lead = 0;
+    for (size_t i = s->n; i-- > 0;)
+        if (strcmp(p->model[s->source[i].model].asked, giver) == 0)
+            lead = i;
+    return (size_t)(s->source[lead].first + k);
+}
+
+/* The new list; out stays empty when it cannot be: a layer is taken that the list does not have. */
+static void put_list(const struct ldl_plan *p, const struct list *l, struct ldl_buf *out)
+{
+    size_t done = 0;
+    ldl_buf_put(out, l->begin, (size_t)(l->from[0] - l->begin));
+    for (size_t s = 0; s < p->recipe.nslices; s++) {
+        const struct ldl_slice *slice = &p->recipe.slice[s];
+        int64_t n = slice->source[0].end - slice->source[0].first;
+        for (int64_t k = 0; k < n; k++, done++) {
+            size_t i = layer_of(p, slice, k);
+            if (i >= l->n) {
+                ldl_buf_reset(out);
+                return;
+            }
+            if (done && l->n > 1)
+                ldl_buf_put(out, l->to[0], (size_t)(l->from[1] - l->to[0]));
+            else if (done)
+                ldl_buf_puts(out, ", ");
+            ldl_buf_put(out, l->from[i], (size_t)(l->to[i] - l->from[i]));
+        }
+    }
+    ldl_buf_put(out, l->to[l->n - 1], (size_t)(l->end - l->to[l->n - 1]));
+}
+
+static int is_per_layer(const char *key)
+{
+    return (strstr(key, "layer") || strstr(key, "block")) && strcmp(key, "mlp_only_layers") != 0;
+}
+
+static int walk(const struct ldl_plan *p, struct ldl_json *j, struct list *l,
+                struct ldl_layer_lists *out, struct ldl_err *err)
+{
+    struct ldl_buf key = { 0 };
+    int rc = ldl_json_enter(j, '{', err), more = 0;
+    while (rc == 0 && (more = ldl_json_member(j, &key, err)) > 0) {
+        if (ldl_json_peek(j) != '[' || !is_per_layer(key.text) || out->n == LDL_COUNT(out->value)) {
+            rc = ldl_json_skip(j, NULL, NULL, err);
+            continue;
+        }
+        rc = read_list(j, l, err);
+        if (rc || l->n != l->room)
+            continue;
+        put_list(p, l, &out->value[out->n]);
+        if (out->value[out->n].len && ldl_names_add(&out->key, key.text))
+            rc = ldl_oom(err);
+        else if (out->value[out->n].len)
+            out->n++;
+    }
+    ldl_buf_free(&key);
+    return rc ? rc : -more;
+}
+
+int ldl_plan_layer_lists(const struct ldl_plan *p, const char *json, size_t len, const char *name,
+                         struct ldl_layer_lists *out, struct ldl_err *err)
+{
+    struct list l = { .room = (size_t)ldl_layer_count(ldl_plan_giver(p)) };
+    struct ldl_json j;
+    if (p->recipe.nslices == 0 || l.room == 0 || l.room > len)
+        return 0;
+    l.from = ldl_calloc(l.room, sizeof *l.from);
+    l.to = ldl_calloc(l.room, sizeof *l.to);
+    ldl_json_open(&j, json, len, name);
+    int rc = l.from && l.to ? walk(p, &j, &l, out, err) : ldl_oom(err);
+    for (size_t i = 0; rc == 0 && i < out->n; i++)
+        if (out->value[i].failed)
+            rc = ldl_oom(err);
+    ldl_free(l.from);
+    ldl_free(l.to);
+    return rc;
+}
+
+void ldl_layer_lists_free(struct ldl_layer_lists *x)
+{
+    for (size_t i = 0; i < LDL_COUNT(x->value); i++)
+        ldl_buf_free(&x->value[i]);
+    ldl_names_free(&x->key);
+}
