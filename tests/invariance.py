@@ -93,7 +93,7 @@ def levels(tmp):
 
 def run(tmp, method, dtype, threads, tile, level, extra=()):
     """(hash or None, what went wrong)."""
-    out = os.path.join(tmp, "OUT")
+    out = os.path.join(tmp, "OUT-recipe" if method.startswith("recipe:") else "OUT")
     env = {k: v for k, v in (("LADLE_TILE", tile), ("LADLE_CPU", level)) if v}
     models = [os.path.join(tmp, f"{dtype}-{i}") for i in (1, 2)]
     if method.startswith("recipe:"):

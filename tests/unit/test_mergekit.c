@@ -136,7 +136,7 @@ static void test_refused(void **state)
         { MODELS "merge_method: linear\nmodules: {}\n",
           "exactly one of models, slices and modules" },
         { MODELS "merge_method: linear\nparameters: 3\n", "a map of names and values" },
-        { MODELS "merge_method: linear\n---\na: 1\n", "several recipes in one file" },
+        { MODELS "merge_method: linear\n---\na: 1\n", "a second recipe without a name" },
         { "models: [{parameters: {}}]\nmerge_method: linear\n", "an item without a model" },
         { "models: [{model: [a]}]\nmerge_method: linear\n", "model: a path or a name" },
         { "slices: [{sources: [{model: a}]}]\nmerge_method: passthrough\n", "without layer_range" },
