@@ -125,6 +125,11 @@ def random_model(tmp, name, seed, dtype="F32"):
         f.write("{}")
 
 
+def text_bytes(tmp, out):
+    with open(os.path.join(tmp, out, "model.safetensors"), "rb") as f:
+        return f.read()
+
+
 STAGES = {
     "one": "merge_method: ties\nbase_model: base\ndtype: bfloat16\nmodels:\n"
            "- {model: a, parameters: {weight: 0.6, density: 0.4}}\n- {model: b, parameters: {weight: 0.7, density: 0.3}}\n",
@@ -157,6 +162,18 @@ def several(report, tmp):
                     texts.append(f.read())
             problems += [] if texts[0] == texts[1] == texts[2] else [f"{file} differs"]
     report.case("several recipes in one file", problems)
+    with_base, pair = "base_model: base\n", "models: [a, b]\n"
+    for method, words in (("sce", with_base + pair + "parameters: {select_topk: 0.3}"), ("arcee_fusion", with_base + "models: [a]"),
+                          ("nuslerp", pair + "parameters: {weight: 0.4, nuslerp_flatten: false, nuslerp_row_wise: true}"),
+                          ("della", with_base + pair + "parameters: {weight: 0.5, density: 0.4}"), ("ram", with_base + pair),
+                          ("karcher", pair), ("model_stock", with_base + pair), ("breadcrumbs", with_base + pair + "parameters: {weight: 1, density: 0.7}")):
+        first, last = f"merge_method: {method}\n{words}\n", "merge_method: linear\nmodels: [first, a]\nparameters: {weight: 1}\n"
+        problems = []
+        for recipe, out in ((f"name: first\n{first}---\n{last}", "at_once"), (first, "first"), (last, "apart")):
+            problems += merge(tmp, recipe, "--overwrite", out=out).problems()
+        if not problems and text_bytes(tmp, "apart") != text_bytes(tmp, "at_once"):
+            problems = ["other bits than of two merges"]
+        report.case(f"the result of {method} as a model", problems)
     plain = "merge_method: linear\nparameters: {weight: 1}\nmodels: [%s]\n"
     run = merge(tmp, "---\n".join(["name: x\n" + plain % "a", plain % "b"]), out="o2")
     problems = run.problems() or ([] if "recipe 'x' is not used" in run.err else [run.err])

@@ -54,7 +54,10 @@ static void put_models(struct ldl_buf *b, const struct ldl_plan *p)
         ldl_buf_printf(b, "%-10s%s: %zu tensors, %s, ", i < p->nmodels ? "model" : "base", m->asked,
                        m->nviews, ldl_human(size, m->bytes));
         put_types(b, m);
-        ldl_buf_printf(b, ", %zu file%s\n", m->nfiles, m->nfiles == 1 ? "" : "s");
+        if (m->made_by)
+            ldl_buf_puts(b, ", merged as it is read\n");
+        else
+            ldl_buf_printf(b, ", %zu file%s\n", m->nfiles, m->nfiles == 1 ? "" : "s");
     }
 }
 
