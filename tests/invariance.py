@@ -16,7 +16,7 @@ import make_model as mm  # noqa: E402
 
 METHODS = ["linear", "slerp", "ties", "della", "della_linear", "dare_linear", "dare_ties", "slerp+trim"]
 RECIPES = ["linear", "slerp", "ties", "dare_ties", "della", "breadcrumbs", "model_stock", "karcher", "nuslerp", "multislerp",
-           "ramplus_tl"]
+           "ramplus_tl", "sce", "arcee_fusion"]
 METHODS += [f"recipe:{m}" for m in RECIPES]
 SIZES = {"BF16": [1, 3, 17, 4095, 4097, 100_003, 3_000_000], "F32": [1, 5, 4096, 20_001, 1_600_000]}
 THREADS, TILES = (1, 2, 7), ("4096", "20000", "131072", None)
@@ -63,7 +63,7 @@ def digest(folder):
 
 def recipe(tmp, method, dtype):
     """A recipe for the models of this type; its path."""
-    models = [1] if method == "slerp" else [1, 2]
+    models = [1] if method in ("slerp", "arcee_fusion") else [1, 2]
     path = os.path.join(tmp, f"{method}.yml")
     with open(path, "w") as f:
         f.write("models:\n")

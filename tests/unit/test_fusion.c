@@ -10,9 +10,9 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "method/work.h"
+#include "work_help.h"
 
-enum { MOST = 300 * LDL_BLOCK + 80, ACCS = 3 };
+enum { MOST = 300 * LDL_BLOCK + 80 };
 static float base[MOST], model[MOST], got[MOST], first_bits[MOST];
 static double score[MOST], sorted[MOST];
 
@@ -30,40 +30,11 @@ static void fill(size_t n)
     }
 }
 
-/* ---- the engine's part ---- */
-
 static unsigned run(const struct ldl_merge *g, const struct ldl_kern *k, size_t n, size_t last,
                     int backwards)
 {
-    static float of_model[LDL_BLOCK], of_base[LDL_BLOCK];
-    static _Alignas(64) char scratch[LDL_RUNS_SCRATCH];
-    float *const t[1] = { of_model };
-    struct ldl_work w;
-    struct ldl_work_acc acc[ACCS] = { { NULL } }, *accs[ACCS];
-    uint64_t stride;
-    int map = 0;
-    unsigned passes = 0;
-    size_t naccs = 0, blocks = (n + LDL_BLOCK - 1) / LDL_BLOCK;
-    assert_int_equal(ldl_work_begin(&w, g, k, "t", n, n, last, NULL), 0);
-    for (; !map; passes++) {
-        assert_int_equal(ldl_work_next(&w, accs, naccs, &stride, &map, NULL), 0);
-        for (size_t a = 0; a < naccs; a++)
-            ldl_work_acc_end(&w, accs[a]);
-        for (naccs = 0; !map && naccs < ACCS; naccs++)
-            assert_int_equal(ldl_work_acc_begin(&w, accs[naccs] = &acc[naccs], NULL), 0);
-        for (size_t i = 0; i < blocks; i += stride) {
-            size_t at = (backwards ? (blocks - 1) / stride * stride - i : i) * LDL_BLOCK;
-            struct ldl_block b = { at, LDL_MIN(n - at, (size_t)LDL_BLOCK), t, of_base, scratch };
-            memcpy(of_model, model + at, b.n * sizeof *model);
-            memcpy(of_base, base + at, b.n * sizeof *base);
-            if (map)
-                ldl_work_map(&w, &b, got + at);
-            else
-                assert_int_equal(ldl_work_scan(&w, &acc[i % ACCS], &b, NULL), 0);
-        }
-    }
-    ldl_work_end(&w);
-    return passes;
+    struct work_case c = { g, n, n, last, { model }, base, got };
+    return help_run(&c, k, backwards);
 }
 
 /* ---- brute force ---- */
@@ -108,21 +79,6 @@ static void check(size_t n, size_t last)
 
 /* ---- the tests ---- */
 
-static int no_rows(const struct ldl_settings *s, const struct ldl_param *rows, size_t nrows,
-                   size_t of, size_t m, void *into, double *room, struct ldl_err *err)
-{
-    (void)s, (void)rows, (void)of, (void)m, (void)into, (void)room, (void)err;
-    assert_int_equal(nrows, 0);
-    return 0;
-}
-
-static void begin(struct ldl_merge *g)
-{
-    static const struct ldl_settings settings = { no_rows };
-    const struct ldl_method *method = ldl_method_find("mergekit", "arcee_fusion");
-    assert_int_equal(ldl_merge_init(g, method, 1, 0, &settings, NULL), 0);
-}
-
 static void shapes(void **state)
 {
     static const size_t shape[][2] = { { 1, 1 },    { 9, 9 },     { 40, 4 },
@@ -130,7 +86,7 @@ static void shapes(void **state)
                                        { MOST, 80 } };
     struct ldl_merge g;
     (void)state;
-    begin(&g);
+    help_init(&g, "arcee_fusion", 1, NULL);
     for (size_t s = 0; s < LDL_COUNT(shape); s++) {
         size_t n = shape[s][0], last = shape[s][1];
         int runs = 0;
@@ -155,7 +111,7 @@ static void odd_rows(void **state)
 {
     struct ldl_merge g;
     (void)state;
-    begin(&g);
+    help_init(&g, "arcee_fusion", 1, NULL);
     fill(2000);
     model[105] = NAN;
     base[207] = INFINITY;

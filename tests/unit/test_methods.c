@@ -511,12 +511,7 @@ static void refused(void **state)
 {
     struct ldl_err err = { 0 };
     (void)state;
-    struct job j = {
-        "nuslerp", 2, N, N, 0, { "weight=1 1", "nuslerp_flatten=false", "nuslerp_row_wise=true" }
-    };
-    assert_int_not_equal(run(&j, ldl_kern_all()[0], 0, got, &err), 0);
-    assert_non_null(strstr(err.text, "nuslerp_row_wise"));
-    j = (struct job){ "multislerp", 2, N, N, 0, { "weight=1 -1" } };
+    struct job j = { "multislerp", 2, N, N, 0, { "weight=1 -1" } };
     assert_int_not_equal(run(&j, ldl_kern_all()[0], 0, got, &err), 0);
     assert_non_null(strstr(err.text, "normalize_weights"));
 }

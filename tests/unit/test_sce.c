@@ -11,14 +11,13 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "method/work.h"
+#include "work_help.h"
 
-enum { MOST = 300 * LDL_BLOCK + 77, MODELS = 3, ACCS = 3 };
+enum { MOST = 300 * LDL_BLOCK + 77, MODELS = 3 };
 
 static float base[MOST], model[MODELS][MOST], got[MOST], first_bits[MOST], v[MOST];
 static float t[MODELS][MOST];
 static size_t order[MOST];
-static double num[1];
 
 static uint32_t rng = 7;
 static uint32_t next(void)
@@ -36,51 +35,6 @@ static void fill(size_t n, int coarse, float size)
             model[m][i] = base[i] + size * step;
         }
     }
-}
-
-/* ---- the engine's part ---- */
-
-static struct ldl_block block_of(size_t b, size_t n, float *const *t_in, float *base_copy,
-                                 void *scratch)
-{
-    size_t at = b * LDL_BLOCK, len = LDL_MIN(n - at, (size_t)LDL_BLOCK);
-    for (size_t m = 0; m < MODELS; m++)
-        memcpy(t_in[m], model[m] + at, len * sizeof(float));
-    memcpy(base_copy, base + at, len * sizeof(float));
-    return (struct ldl_block){ at, len, t_in, base_copy, scratch };
-}
-
-static unsigned run(const struct ldl_merge *g, const struct ldl_kern *k, size_t n, int backwards)
-{
-    static float room[MODELS + 1][LDL_BLOCK];
-    static _Alignas(64) char scratch[LDL_RUNS_SCRATCH];
-    float *const t_in[MODELS] = { room[0], room[1], room[2] };
-    struct ldl_work w;
-    struct ldl_work_acc acc[ACCS] = { { NULL } }, *accs[ACCS];
-    struct ldl_err err;
-    uint64_t stride;
-    int map = 0;
-    unsigned passes = 0;
-    size_t naccs = 0, blocks = (n + LDL_BLOCK - 1) / LDL_BLOCK;
-    assert_int_equal(ldl_work_begin(&w, g, k, "t", n, n, n, &err), 0);
-    for (; !map; passes++) {
-        assert_int_equal(ldl_work_next(&w, accs, naccs, &stride, &map, &err), 0);
-        for (size_t a = 0; a < naccs; a++)
-            ldl_work_acc_end(&w, accs[a]);
-        for (naccs = 0; !map && naccs < ACCS; naccs++) {
-            assert_int_equal(ldl_work_acc_begin(&w, accs[naccs] = &acc[naccs], &err), 0);
-        }
-        for (size_t i = 0; i < blocks; i += stride) {
-            size_t last = (blocks - 1) / stride * stride;
-            struct ldl_block b = block_of(backwards ? last - i : i, n, t_in, room[MODELS], scratch);
-            if (map)
-                ldl_work_map(&w, &b, got + b.first);
-            else
-                assert_int_equal(ldl_work_scan(&w, &acc[backwards ? 0 : i % ACCS], &b, &err), 0);
-        }
-    }
-    ldl_work_end(&w);
-    return passes;
 }
 
 /* ---- brute force ---- */
@@ -144,24 +98,17 @@ static void check(size_t n, double share, int even)
 
 /* ---- the tests ---- */
 
-static int fill_row(const struct ldl_settings *s, const struct ldl_param *rows, size_t nrows,
-                    size_t of, size_t m, void *into, double *room, struct ldl_err *err)
+static unsigned run(const struct ldl_merge *g, const struct ldl_kern *k, size_t n, int backwards)
 {
-    (void)s, (void)of, (void)m, (void)room, (void)err;
-    assert_int_equal(nrows, 1);
-    memcpy((char *)into + rows[0].offset, num, sizeof num);
-    return 0;
+    struct work_case c = { g, n, n, n, { model[0], model[1], model[2] }, base, got };
+    return help_run(&c, k, backwards);
 }
 
 static void everywhere(size_t n, double share, int even, unsigned most_passes)
 {
-    const struct ldl_settings settings = { fill_row };
     struct ldl_merge g;
-    struct ldl_err err;
     int runs = 0;
-    num[0] = share;
-    assert_int_equal(
-        ldl_merge_init(&g, ldl_method_find("mergekit", "sce"), MODELS, 0, &settings, &err), 0);
+    help_init(&g, "sce", MODELS, &share);
     for (const struct ldl_kern *const *k = ldl_kern_all(); *k; k++)
         for (int backwards = 0; backwards < 2; backwards++, runs++) {
             assert_true(run(&g, *k, n, backwards) <= most_passes);
@@ -208,15 +155,11 @@ static void small_changes_weigh_the_same(void **state)
 /* An element without a number has the largest variance: it stays, and shows. */
 static void nan_is_selected(void **state)
 {
-    const struct ldl_settings settings = { fill_row };
     struct ldl_merge g;
-    struct ldl_err err;
     (void)state;
     fill(100, 0, 0.25f);
     model[1][70] = NAN;
-    num[0] = 0.05;
-    assert_int_equal(
-        ldl_merge_init(&g, ldl_method_find("mergekit", "sce"), MODELS, 0, &settings, &err), 0);
+    help_init(&g, "sce", MODELS, &(double){ 0.05 });
     run(&g, *ldl_kern_all(), 100, 0);
     assert_true(isnan(got[70]));
     ldl_merge_free(&g);
