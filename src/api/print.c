@@ -121,9 +121,9 @@ static void put_output(struct ldl_buf *b, const struct ldl_plan *p)
     if (p->recipe.card.len)
         ldl_buf_puts(b, "  README.md\n");
     for (size_t i = 0; i < p->side.n; i++)
-        ldl_buf_printf(b, "  %s (from %s%s)\n", p->side.name[i], p->side_dir,
-                       p->config.text && strcmp(p->side.name[i], "config.json") == 0 ? ", edited"
-                                                                                     : "");
+        ldl_buf_printf(b, "  %s (from %s%s)\n", p->side.name[i],
+                       ldl_plan_side_dir(p, p->side.name[i]),
+                       ldl_plan_side_text(p, p->side.name[i]) ? ", edited" : "");
 }
 
 static void plan_text(struct ldl_buf *b, const ladle_plan *plan)

@@ -19,7 +19,13 @@ int ldl_plan_shards(struct ldl_plan *p, struct ldl_err *err);
 int ldl_plan_index(struct ldl_plan *p, struct ldl_err *err);
 /* fit.c: small differences between models that are one thing: prefixes, rows of embeddings. */
 int ldl_plan_fit(struct ldl_plan *p, struct ldl_err *err);
-int ldl_plan_tokenizers(const struct ldl_plan *p, struct ldl_err *err);
+/* vocab.c: one vocabulary for all, with the rows that go with it. *mapped: 0 when there was nothing
+ * to do, since the tokenizers are not read, and the same. */
+int ldl_plan_vocab(struct ldl_plan *p, int *mapped, struct ldl_err *err);
+/* side.c: refuses tokenizers that are not the same bytes. */
+int ldl_plan_same_tokenizers(const struct ldl_plan *p, struct ldl_err *err);
+/* The model that gives the side files. */
+const struct ldl_model *ldl_plan_giver(const struct ldl_plan *p);
 /* side.c: what comes along, and config.json as it will be. */
 int ldl_plan_side(struct ldl_plan *p, struct ldl_err *err);
 /* Appends a line for the user. */

@@ -50,8 +50,6 @@ static int open_models(struct ldl_plan *p, struct ldl_err *err)
     p->nmodels = r->nmodels;
     p->base = r->base ? &p->model[n - 1] : NULL;
     int rc = r->donor ? ldl_model_open(&p->donor, r->donor, NULL, err) : 0;
-    if (rc == 0)
-        rc = ldl_plan_tokenizers(p, err);
     if (rc == 0 && r->fill)
         rc = ldl_plan_fit(p, err);
     if (rc == 0)
@@ -120,6 +118,9 @@ void ldl_plan_free(struct ldl_plan *p)
     ldl_free(p->index_name);
     ldl_buf_free(&p->index);
     ldl_buf_free(&p->config);
+    for (size_t i = 0; i < LDL_COUNT(p->made); i++)
+        ldl_buf_free(&p->made[i].text);
+    ldl_free(p->tokenizer_dir);
     ldl_names_free(&p->side);
     for (size_t i = 0; i < p->nmerges; i++)
         ldl_merge_free(&p->merge[i]);

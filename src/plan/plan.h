@@ -40,6 +40,12 @@ struct ldl_shard {
     uint64_t bytes; /* whole file */
 };
 
+/* A side file whose text is made here. */
+struct ldl_made {
+    const char *name; /* static */
+    struct ldl_buf text;
+};
+
 struct ldl_plan {
     struct ldl_recipe recipe; /* owned; moved in by ldl_plan_make */
     struct ldl_merge *merge;  /* what is done to tensors; jobs share one where they can */
@@ -60,18 +66,24 @@ struct ldl_plan {
     size_t nshards;
     const struct ldl_format *container; /* of the output */
     int has_index;
-    char *index_name;      /* NULL: no index */
-    struct ldl_buf index;  /* its text */
-    const char *side_dir;  /* where side files come from */
-    struct ldl_names side; /* relative paths */
-    struct ldl_buf config; /* config.json when it is edited, else empty */
-    uint64_t bytes_in;     /* of one read of all inputs */
-    uint64_t bytes_out;    /* all files that are written */
+    char *index_name;        /* NULL: no index */
+    struct ldl_buf index;    /* its text */
+    const char *side_dir;    /* where side files come from */
+    struct ldl_names side;   /* relative paths */
+    struct ldl_buf config;   /* config.json when it is edited, else empty */
+    struct ldl_made made[3]; /* of the tokenizer, when they are edited */
+    size_t nmade;
+    char *tokenizer_dir; /* where the tokenizer's files come from; NULL: side_dir */
+    uint64_t bytes_in;   /* of one read of all inputs */
+    uint64_t bytes_out;  /* all files that are written */
 };
 
 /* Takes the recipe over (it is emptied, also on failure). On failure *p is empty. */
 int ldl_plan_make(struct ldl_plan *p, struct ldl_recipe *recipe, struct ldl_err *err);
 void ldl_plan_free(struct ldl_plan *p);
+/* Of a side file: where it comes from, and its text when it is made here, else NULL. */
+const char *ldl_plan_side_dir(const struct ldl_plan *p, const char *name);
+const struct ldl_buf *ldl_plan_side_text(const struct ldl_plan *p, const char *name);
 /* Elements of a row: all of a tensor with one dimension, else of what hangs on one index of dim 0. */
 static inline uint64_t ldl_job_cols(const struct ldl_job *j)
 {

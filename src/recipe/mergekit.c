@@ -332,10 +332,6 @@ static int apply(struct ldl_recipe *r, const char *path, const char *out, const 
         rc = take_options(r, mk, a, err);
     if (rc == 0)
         rc = copy_text(&r->output, out, err);
-    r->same_tokenizers = mk->tokenizer != NULL;
-    if (rc == 0 && mk->tokenizer && strcmp(mk->tokenizer, "base") != 0 &&
-        strcmp(mk->tokenizer, "union") != 0)
-        rc = copy_text(&r->tokenizer, mk->tokenizer, err);
     if (rc == 0 && ldl_args_find(a, "write_model_card")->num != 0)
         rc = take_card(r, mk, path, err);
     return rc;

@@ -2,6 +2,7 @@
  *
  *   mergekit.c        the command line, and what follows from the recipe as a whole
  *   mergekit_read.c   the recipe's text: models, slices, method
+ *   mergekit_tokenizer.c  the vocabulary
  *   mergekit_fill.c   the value of a parameter for a model and a tensor */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef LDL_RECIPE_MERGEKIT_H
@@ -30,8 +31,7 @@ struct ldl_mk {
     const struct ldl_yaml_node *root, *params;
     const struct ldl_method *method;
     const char *base, *dtype;
-    const char *tokenizer; /* tokenizer_source, or NULL */
-    int whole;             /* models, not slices */
+    int whole; /* models, not slices */
     struct ldl_mk_slice *slice;
     size_t nslices;
     /* Entries in the order of ldl_place.from: those that are not the base. */
@@ -42,6 +42,12 @@ struct ldl_mk {
 /* Reads and checks the text; leaves notes in r. strict: unknown keys and parameters are errors. */
 int ldl_mk_read(struct ldl_mk *mk, struct ldl_recipe *r, const char *path, int strict,
                 struct ldl_err *err);
+/* mergekit_tokenizer.c: tokenizer_source and tokenizer, into r->tokenizer. */
+int ldl_mk_take_tokenizer(struct ldl_mk *mk, struct ldl_recipe *r, int strict, struct ldl_err *err);
+/* Keys of a map that are not known: notes, or an error when strict. */
+int ldl_mk_check_keys(struct ldl_mk *mk, struct ldl_recipe *r, int strict,
+                      const struct ldl_yaml_node *map, const char *const *known, size_t n,
+                      struct ldl_err *err);
 void ldl_mk_free(void *mk); /* and the struct itself */
 /* ldl_recipe.fill. */
 int ldl_mk_fill(const struct ldl_recipe *r, const struct ldl_place *at,

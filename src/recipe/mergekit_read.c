@@ -66,6 +66,14 @@ static int check_keys(const struct reader *rd, const struct ldl_yaml_node *map,
     return rc;
 }
 
+int ldl_mk_check_keys(struct ldl_mk *mk, struct ldl_recipe *r, int strict,
+                      const struct ldl_yaml_node *map, const char *const *known, size_t n,
+                      struct ldl_err *err)
+{
+    const struct reader rd = { mk, r, strict, err };
+    return check_keys(&rd, map, known, n);
+}
+
 /* Parameters that every recipe may carry, since they never change a result. */
 static int is_idle(const char *name)
 {
@@ -261,7 +269,7 @@ static int take_method(const struct reader *rd)
 
 static int refuse_absent(const struct reader *rd)
 {
-    static const char *const keys[] = { "modules", "tokenizer", "chat_template" };
+    static const char *const keys[] = { "modules", "chat_template" };
     for (size_t i = 0; i < LDL_COUNT(keys); i++) {
         const struct ldl_yaml_node *node = ldl_yaml_find(rd->mk->root, keys[i]);
         if (node && node->kind != LDL_YAML_NULL)
@@ -299,7 +307,6 @@ static int take_root(const struct reader *rd)
                                         "out_dtype",        "parameters", "tokenizer",
                                         "tokenizer_source", "name",       "chat_template" };
     struct ldl_mk *mk = rd->mk;
-    const char *tokenizer;
     const struct ldl_yaml_node *models = ldl_yaml_find(mk->root, "models");
     const struct ldl_yaml_node *slices = ldl_yaml_find(mk->root, "slices");
     int rc = check_keys(rd, mk->root, keys, LDL_COUNT(keys));
@@ -312,12 +319,11 @@ static int take_root(const struct reader *rd)
     if (rc == 0)
         rc = take_text(rd, mk->root, "base_model", &mk->base);
     if (rc == 0)
-        rc = take_text(rd, mk->root, "tokenizer_source", &tokenizer);
+        rc = ldl_mk_take_tokenizer(mk, rd->r, rd->strict, rd->err);
     if (rc == 0)
         rc = take_types(rd);
     if (rc == 0)
         rc = take_params(rd, mk->root, &mk->params);
-    mk->tokenizer = rc == 0 ? tokenizer : NULL;
     return rc ? rc : models ? take_models(rd, models) : take_slices(rd, slices);
 }
 
