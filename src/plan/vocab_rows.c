@@ -206,16 +206,20 @@ static int note_model(const struct ldl_join *j, size_t i, const struct tally *t,
 
 static int note_unknown(const struct ldl_join *j, uint64_t n, uint64_t first, struct ldl_err *err)
 {
-    char text[512];
+    struct ldl_buf text = { 0 };
     const struct ldl_out_token *t = &j->token[first];
     if (n == 0)
         return 0;
-    snprintf(text, sizeof text,
-             "tokenizer: %llu tokens have no row in any model and get zeros, the first is number "
-             "%llu, '%.*s'",
-             (unsigned long long)n, (unsigned long long)first, (int)LDL_MIN(t->len, (size_t)100),
-             t->text ? t->text : "");
-    return ldl_plan_note(j->p, text, err);
+    char *token = ldl_strndup(t->text ? t->text : "", LDL_MIN(t->len, (size_t)100));
+    ldl_buf_printf(&text,
+                   "tokenizer: %llu tokens have no row in any model and get zeros, the first is "
+                   "number %llu, ",
+                   (unsigned long long)n, (unsigned long long)first);
+    ldl_buf_json(&text, token ? token : ""); /* it may hold anything */
+    int rc = !token || text.failed ? ldl_oom(err) : ldl_plan_note(j->p, text.text, err);
+    ldl_free(token);
+    ldl_buf_free(&text);
+    return rc;
 }
 
 static int make_map(struct ldl_join *j, size_t i, struct ldl_rowmap **map, struct ldl_err *err)
