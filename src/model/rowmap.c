@@ -11,7 +11,7 @@
 
 #include <string.h>
 
-enum { RUN = 1024, WINDOW_BYTES = 1 << 16, GROUP = 256, LEVELS = 4 };
+enum { RUN = 1024, WINDOW_BYTES = 1 << 16, AHEAD = 4096, GROUP = 256, LEVELS = 4 };
 
 struct mapped {
     const struct ldl_rowmap *map;
@@ -154,8 +154,10 @@ static int sum_rows(const struct mapped *d, const struct state *st, const struct
     float run[RUN];
     size_t columns = (size_t)d->columns;
     int status = 0;
-    r->limit = d->map->real * d->columns;
+    uint64_t ahead = LDL_MAX(AHEAD / d->columns, (uint64_t)1);
     for (uint64_t row = 0; row < d->map->real && status == 0; row++) {
+        if (row % ahead == 0) /* a search for runs goes as far as the limit */
+            r->limit = LDL_MIN(row + ahead, d->map->real) * d->columns;
         for (size_t at = 0; at < columns && status == 0; at += RUN) {
             size_t n = LDL_MIN((size_t)RUN, columns - at);
             status = read_state(d, st, k, row * columns + at, n, run, r, err);

@@ -300,40 +300,39 @@ int ldl_vocab_read(struct ldl_vocab *v, const char *dir, enum ldl_vocab_kind *ki
 
 /* ---- config.json ---- */
 
-static int read_size(struct ldl_json *j, int inner, uint64_t *size, struct ldl_err *err)
+static int read_size(struct ldl_json *j, uint64_t *size, uint64_t *inner, struct ldl_err *err)
 {
     struct ldl_buf key = { 0 };
-    uint64_t of_text = UINT64_MAX;
     int rc = ldl_json_enter(j, '{', err);
     while (rc == 0 && (rc = ldl_json_member(j, &key, err)) > 0) {
         int c = ldl_json_peek(j);
         if (strcmp(key.text, "vocab_size") == 0 && c >= '0' && c <= '9')
             rc = ldl_json_u64(j, size, err);
-        else if (!inner && strcmp(key.text, "text_config") == 0 && c == '{')
-            rc = read_size(j, 1, &of_text, err);
+        else if (inner && strcmp(key.text, "text_config") == 0 && c == '{')
+            rc = read_size(j, inner, NULL, err);
         else
             rc = ldl_json_skip(j, NULL, NULL, err);
     }
     ldl_buf_free(&key);
-    if (*size == UINT64_MAX)
-        *size = of_text;
     return rc < 0 ? -rc : rc;
 }
 
-int ldl_vocab_config_size(const char *dir, uint64_t *size, struct ldl_err *err)
+int ldl_vocab_config_size(const char *dir, uint64_t *size, uint64_t *inner, struct ldl_err *err)
 {
     struct ldl_buf text = { 0 };
     struct ldl_json j;
     char *path = ldl_path_join(dir, "config.json");
     int rc = path ? 0 : ldl_oom(err);
-    *size = UINT64_MAX;
+    *size = *inner = UINT64_MAX;
     if (rc == 0 && ldl_exists(path) &&
         (rc = ldl_read_file(path, CONFIG_MAX_BYTES, &text, err)) == 0) {
         ldl_json_open(&j, text.text, text.len, path);
-        rc = read_size(&j, 0, size, err);
+        rc = read_size(&j, size, inner, err);
         if (rc == 0)
             rc = ldl_json_close(&j, err);
     }
+    if (*size == UINT64_MAX)
+        *size = *inner;
     ldl_buf_free(&text);
     ldl_free(path);
     return rc;

@@ -40,11 +40,12 @@ static int open_vocab(struct ldl_vocab *v, const struct ldl_model *m, enum ldl_v
 /* Rows of all tables, and up to where tokens have one. */
 static int measure(const struct ldl_model *m, uint64_t *rows, uint64_t *limit, struct ldl_err *err)
 {
+    uint64_t inner;
     *rows = *limit = UINT64_MAX;
     for (size_t i = 0; i < m->nviews; i++)
         if (ldl_join_is_table(&m->view[i]))
             *rows = LDL_MIN(*rows, m->view[i].dim[0]);
-    int rc = m->has_config ? ldl_vocab_config_size(m->dir, limit, err) : 0;
+    int rc = m->has_config ? ldl_vocab_config_size(m->dir, limit, &inner, err) : 0;
     *limit = LDL_MIN(*limit, *rows);
     return rc;
 }
@@ -295,11 +296,28 @@ static int check_unread(const struct ldl_plan *p, struct ldl_err *err)
     const struct ldl_tokenizer *t = &p->recipe.tokenizer;
     int rc = ldl_plan_same_tokenizers(p, err);
     if (rc == 0 && (t->nrules || t->multiple))
-        rc =
-            ldl_fail(err, LDL_EUSAGE,
-                     "%s:1:1: there is no tokenizer.json, and tokens or pad_to_multiple_of without "
-                     "it are not in this build",
-                     t->file);
+        rc = ldl_fail(err, LDL_EUSAGE,
+                      "%s: there is no tokenizer.json, and tokens or pad_to_multiple_of without "
+                      "it are not in this build",
+                      t->file);
+    return rc;
+}
+
+/* What the rest of the plan cannot do with another vocabulary. */
+static int check_change(const struct ldl_join *j, struct ldl_err *err)
+{
+    const struct ldl_model *from = ldl_plan_giver(j->p);
+    uint64_t size, inner = UINT64_MAX;
+    if (j->changed && strcmp(j->p->container->name, "gguf") == 0)
+        return ldl_fail(err, LDL_EUSAGE,
+                        "another vocabulary than the models have, with --format gguf, is not in "
+                        "this build");
+    int rc = from->has_config ? ldl_vocab_config_size(from->dir, &size, &inner, err) : 0;
+    if (rc == 0 && inner != UINT64_MAX && inner != j->rows)
+        rc = ldl_fail(err, LDL_EUSAGE,
+                      "%s: config.json has vocab_size inside text_config, and changing it there is "
+                      "not in this build",
+                      from->asked);
     return rc;
 }
 
@@ -316,12 +334,8 @@ int ldl_plan_vocab(struct ldl_plan *p, int *mapped, struct ldl_err *err)
         goto out;
     if ((j.changed || j.began < j.ntokens || j.dropped) && (rc = note_tokens(&j, err)))
         goto out;
-    if (j.changed && strcmp(p->container->name, "gguf") == 0) {
-        rc = ldl_fail(err, LDL_EUSAGE,
-                      "another vocabulary than the models have, with --format gguf, is not in this "
-                      "build");
+    if ((rc = check_change(&j, err)))
         goto out;
-    }
     p->rows = j.rows;
     rc = ldl_join_files(&j, err);
 out:

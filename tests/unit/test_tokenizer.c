@@ -107,15 +107,16 @@ static void refuses(void **state)
 static void reads_sizes(void **state)
 {
     (void)state;
-    uint64_t size;
-    expect_ok(ldl_vocab_config_size(root, &size, &err));
+    uint64_t size, inner;
+    expect_ok(ldl_vocab_config_size(root, &size, &inner, &err));
     assert_true(size == UINT64_MAX);
     save("config.json", "{\"text_config\": {\"vocab_size\": 7}, \"vocab_size\": null}");
-    expect_ok(ldl_vocab_config_size(root, &size, &err));
+    expect_ok(ldl_vocab_config_size(root, &size, &inner, &err));
     assert_int_equal(size, 7);
     save("config.json", "{\"vocab_size\": 9, \"text_config\": {\"vocab_size\": 7}}");
-    expect_ok(ldl_vocab_config_size(root, &size, &err));
+    expect_ok(ldl_vocab_config_size(root, &size, &inner, &err));
     assert_int_equal(size, 9);
+    assert_int_equal(inner, 7);
 }
 
 /* ---- editing ---- */
