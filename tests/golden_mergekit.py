@@ -95,12 +95,49 @@ def check_vocabulary(out, folder):
     return problems + ([] if listed == added else ["tokenizer_config.json: its added tokens are not those of tokenizer.json"])
 
 
-def check_files(out, case):
+def template_problems(out, folder, case):
+    """The recorded chat template. Those of built-in formats are in words of our own: what they make is compared."""
+    made, recorded = (os.path.join(*p) for p in ((out, "chat_template.jinja"), (folder, "expected_chat_template.jinja")))
+    if not os.path.exists(recorded):
+        return ["there is a chat_template.jinja"] if "none written" in case.get("notes", "") and os.path.exists(made) else []
+    if not os.path.exists(made):
+        return ["there is no chat_template.jinja"]
+    texts = []
+    for path in (made, recorded):
+        with open(path, encoding="utf-8") as f:
+            texts.append(f.read())
+    if "chat_template=chatml" in case["notes"]:
+        try:
+            import jinja2
+        except ImportError:
+            return []
+        jinja = jinja2.Environment(trim_blocks=True, lstrip_blocks=True)
+        talk = [{"role": r, "content": c} for r, c in (("system", "Be brief."), ("user", "a\nb"), ("assistant", " c"))]
+        texts = [[jinja.from_string(t).render(messages=talk, add_generation_prompt=p) for p in (False, True)] for t in texts]
+    return [] if texts[0] == texts[1] else [f"chat_template.jinja: {texts[0]!r}, recorded {texts[1]!r}"]
+
+
+def unstacked(out, folder):
+    """sce of one model with nothing selected: mergekit returns the base, but with one more axis in front."""
+    got, _ = lt.read_safetensors(os.path.join(out, "model.safetensors"))
+    want, _ = lt.read_safetensors(os.path.join(folder, "expected.safetensors"))
+    problems = [] if sorted(got) == sorted(want) else [f"other names: {sorted(set(got) ^ set(want))}"]
+    for name in set(got) & set(want):
+        if [1] + list(got[name].shape) != list(want[name].shape) or got[name].numbers() != want[name].numbers():
+            problems.append(f"{name} is not the base's")
+    return problems
+
+
+SPECIAL = {"small_dare_linear_norescale": unscaled, "sce_one": unstacked}
+
+
+def check_files(out, folder, case):
     have = set(os.listdir(out))
     want = set(case.get("expected_files", []))
     if case.get("compare") != "differs":
         want |= set(case.get("weight_files", []))
     problems = [f"missing files: {sorted(want - have)}"] if want - have else []
+    problems += template_problems(out, folder, case)
     with open(os.path.join(out, "config.json")) as f:
         config = json.load(f)
     for key, value in case.get("expected_config", {}).items():
@@ -116,15 +153,15 @@ def judge(folder, case):
         if case.get("tool"):
             return [], ABSENT
         run = lt.ladle("merge", os.path.join(folder, "config.yml"), out, *options(case), cwd=GOLDEN)
-        if run.rc == 2 and ABSENT in run.err:
+        if run.rc and ABSENT in run.err:
             return refused(run, out, [ABSENT]), ABSENT
         if case["compare"] == "error" or case.get("ladle_outcome") == "error":
             return refused(run, out), f"refused: {run.err.strip()[:150]}"
         problems = run.problems()
         if not problems:
-            special = unscaled if os.path.basename(folder) == "small_dare_linear_norescale" else None
+            special = SPECIAL.get(os.path.basename(folder))
             problems = special(out, folder) if special else differences(out, folder, case)
-            problems += check_files(out, case) + check_vocabulary(out, folder)
+            problems += check_files(out, folder, case) + check_vocabulary(out, folder)
         return problems, case["compare"]
 
 

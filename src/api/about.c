@@ -48,19 +48,37 @@ static void param_json(struct ldl_buf *b, const struct ldl_param *p, const char 
     ldl_buf_puts(b, "}");
 }
 
+/* Where a method is named: by a flag, in a recipe, or by a verb of its own. */
+static const char *place_of(const struct ldl_method *m)
+{
+    return strcmp(m->language, "mergekit") == 0 ? "recipes"
+           : strcmp(m->language, "paddle") == 0 ? "flags"
+                                                : "convert, lora_model_path";
+}
+
+static const char *base_text(const struct ldl_combiner *c)
+{
+    return c->needs_base     ? "beside the base model"
+           : c->ignores_base ? ""
+                             : ", with or without a base model";
+}
+
 static void method_text(struct ldl_buf *b, const struct ldl_method *m)
 {
     const struct ldl_sparsifier *s = m->sparsifier;
     const struct ldl_combiner *c = m->combiner;
-    ldl_buf_printf(b, "%s: %s\n", m->name, m->summary);
+    ldl_buf_printf(b, "%s (%s): %s\n", m->name, place_of(m), m->summary);
     if (s)
         ldl_buf_printf(b, "  first %s: %s (%s)\n", s->name, s->summary, s->reference);
     ldl_buf_printf(b, "  %s %s: %s (%s)\n", s ? "then" : "does", c->name, c->summary, c->reference);
     if (c->min_models == c->max_models)
-        ldl_buf_printf(b, "  exactly %zu models, with or without a base model\n", c->min_models);
+        ldl_buf_printf(b, "  exactly %zu model%s%s%s\n", c->min_models,
+                       c->min_models == 1 ? "" : "s", c->needs_base ? " " : "", base_text(c));
     else
-        ldl_buf_printf(b, "  %zu to %zu models, with or without a base model\n", c->min_models,
-                       c->max_models);
+        ldl_buf_printf(b, "  %zu to %zu models%s%s\n", c->min_models, c->max_models,
+                       c->needs_base ? " " : "", base_text(c));
+    if (m->defaults)
+        ldl_buf_printf(b, "  defaults of its own: %s\n", m->defaults);
     each_param(b, m, param_text);
 }
 
@@ -118,8 +136,10 @@ int ladle_methods(const char *name, int flags, ladle_sink sink, void *ctx,
             method_json(&b, m, shown == 0);
         else if (name)
             method_text(&b, m);
-        else
-            ldl_buf_printf(&b, "%-14s %s\n", m->name, m->summary);
+        else if (shown == 0 || strcmp(m->language, m[-1].language) != 0)
+            ldl_buf_printf(&b, "%s%s\n", shown ? "\n" : "", place_of(m));
+        if (!json && !name)
+            ldl_buf_printf(&b, "  %-16s %s\n", m->name, m->summary);
         shown++;
     }
     if (json)

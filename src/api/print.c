@@ -64,6 +64,14 @@ static const char *rounds(const struct ldl_plan *p)
     return s ? s->rounds : "0";
 }
 
+static const char *combiner_rounds(const struct ldl_plan *p)
+{
+    const struct ldl_combiner *c = p->recipe.method->combiner;
+    if (c->rounds)
+        return c->rounds->rounds;
+    return ldl_combiner_facts(c, p->nmodels) ? "1" : "0";
+}
+
 static size_t count_copies(const struct ldl_plan *p)
 {
     size_t copies = 0;
@@ -97,9 +105,12 @@ static void put_method(struct ldl_buf *b, const struct ldl_plan *p)
                    m->sparsifier ? m->sparsifier->name : "no sparsifier", m->combiner->name,
                    p->nmodels, p->nmodels == 1 ? "" : "s",
                    p->base ? ", task vectors against the base" : ", no base");
-    if (m->sparsifier)
+    if (m->sparsifier && !p->recipe.fill)
         put_params(b, p, m->sparsifier->param, m->sparsifier->nparams);
-    put_params(b, p, m->combiner->param, m->combiner->nparams);
+    if (p->recipe.fill)
+        ldl_buf_puts(b, "          parameters by model and tensor, as the recipe says\n");
+    else
+        put_params(b, p, m->combiner->param, m->combiner->nparams);
     if (m->sparsifier && m->sparsifier->random)
         ldl_buf_printf(b, "          random numbers from seed %llu\n",
                        (unsigned long long)p->recipe.seed);
@@ -123,7 +134,7 @@ static void put_output(struct ldl_buf *b, const struct ldl_plan *p)
     for (size_t i = 0; i < p->side.n; i++)
         ldl_buf_printf(b, "  %s (from %s%s)\n", p->side.name[i],
                        ldl_plan_side_dir(p, p->side.name[i]),
-                       ldl_plan_side_text(p, p->side.name[i]) ? ", edited" : "");
+                       ldl_plan_edited(p, p->side.name[i]) ? ", edited" : "");
 }
 
 static void plan_text(struct ldl_buf *b, const ladle_plan *plan)
@@ -135,8 +146,8 @@ static void plan_text(struct ldl_buf *b, const ladle_plan *plan)
     put_output(b, p);
     ldl_buf_printf(b, "reading   %s for each pass over all inputs\n", ldl_human(size, p->bytes_in));
     ldl_buf_printf(b,
-                   "passes    1 that writes, after %s by the sparsifier and %d by the combiner\n",
-                   rounds(p), ldl_combiner_facts(p->recipe.method->combiner, p->nmodels) != 0);
+                   "passes    1 that writes, after %s by the sparsifier and %s by the combiner\n",
+                   rounds(p), combiner_rounds(p));
     ldl_buf_printf(b, "memory    at most about %s, %d thread%s, tiles of %zu elements\n",
                    ldl_human(size, plan->budget.peak_bytes), plan->budget.threads,
                    plan->budget.threads == 1 ? "" : "s", plan->budget.tile_elems);
@@ -190,11 +201,17 @@ static void json_list(struct ldl_buf *b, const char *key, char *const *text, siz
     ldl_buf_puts(b, "]");
 }
 
-/* All settings as merge_config.json will have them: every parameter's value after all rules. */
+/* All settings as merge_config.json will have them: every parameter's value after all rules. A
+ * recipe is its text. */
 static void json_settings(struct ldl_buf *b, const struct ldl_plan *p)
 {
     const struct ldl_buf *config = &p->recipe.config;
     ldl_buf_puts(b, "  \"settings\": ");
+    if (p->recipe.fill) {
+        ldl_buf_json(b, config->text ? config->text : "");
+        ldl_buf_puts(b, ",\n");
+        return;
+    }
     for (size_t i = 0; i + 1 < config->len; i++) { /* without its last newline */
         ldl_buf_put(b, &config->text[i], 1);
         if (config->text[i] == '\n')

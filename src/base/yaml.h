@@ -9,7 +9,12 @@
  *   - `<<: *x` is resolved: the mapping's own keys win, then the earlier mapping of a list.
  * Plain scalars are null, boolean, whole number, float or text by PyYAML's regular expressions
  * (yaml_scalar.h): `1e-5` and dates are text. Tags other than those of the kinds below are errors,
- * so are keys that are no scalars, anchors given twice, a NUL in a text, and text that is not UTF-8. */
+ * so are keys that are no scalars, anchors given twice, a NUL in a text, and text that is not UTF-8.
+ *
+ * libfyaml is stricter than PyYAML in a few places (its own message says where): an empty item of a
+ * list that is not indented below its key, `]#` without a blank, a quoted text whose next
+ * line is not indented, `-` alone inside of [ ]. It takes some text that PyYAML refuses: a tab
+ * before a value, an empty key, a second document without `---`. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef LDL_BASE_YAML_H
 #define LDL_BASE_YAML_H

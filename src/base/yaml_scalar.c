@@ -85,7 +85,7 @@ static int is_int(const char *text)
 static int is_float(const char *text)
 {
     const char *p = pass_sign(text);
-    if (is_word(p, ".inf") || strcmp(p, ".Inf") == 0)
+    if (strcmp(p, ".inf") == 0 || strcmp(p, ".Inf") == 0 || strcmp(p, ".INF") == 0)
         return 1;
     if (strcmp(text, ".nan") == 0 || strcmp(text, ".NaN") == 0 || strcmp(text, ".NAN") == 0)
         return 1;
@@ -129,23 +129,23 @@ static unsigned digit_value(char c)
     return c <= '9' ? (unsigned)(c - '0') : (unsigned)((c | 0x20) - 'a' + 10);
 }
 
-/* Digits of a base, or numbers below 60 between colons; to 64 bits exactly, and as a double. */
+/* Digits of a base, or numbers between colons (base 60); to 64 bits exactly, and as a double.
+ * Nonzero when it is longer. */
 static int whole_value(const char *p, unsigned base, uint64_t *out, double *num)
 {
     uint64_t whole = 0;
     int over = 0;
     *num = 0;
     while (*p) {
-        uint64_t part = 0;
-        if (base == 60) {
-            for (; *p && *p != ':'; p++)
-                over |= ldl_mul(part, 10, &part) || ldl_add(part, digit_value(*p), &part);
-            p += *p == ':';
-        } else {
-            part = digit_value(*p++);
+        uint64_t part = digit_value(*p);
+        double wide = (double)part;
+        for (p++; base == 60 && *p && *p != ':'; p++) {
+            over |= ldl_mul(part, 10, &part) || ldl_add(part, digit_value(*p), &part);
+            wide = wide * 10 + digit_value(*p);
         }
+        p += *p == ':';
         over |= ldl_mul(whole, base, &whole) || ldl_add(whole, part, &whole);
-        *num = *num * base + (double)part;
+        *num = *num * base + wide;
     }
     *out = whole;
     if (!over)

@@ -32,7 +32,8 @@ static int could_be_ours(const char *relative, const struct ldl_names *also)
         (ldl_has_suffix(relative, ".safetensors") ||
          ldl_has_suffix(relative, ".safetensors.index.json") ||
          strcmp(relative, "model.gguf") == 0 || strcmp(relative, "master_weights.gguf") == 0 ||
-         strcmp(relative, "merge_config.json") == 0))
+         strcmp(relative, "merge_config.json") == 0 ||
+         strcmp(relative, "mergekit_config.yml") == 0))
         return 1;
     return ldl_side_allowed(relative);
 }

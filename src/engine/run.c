@@ -65,14 +65,18 @@ static int with_spec(const struct ldl_plan *p,
         dir[n++] = p->donor.lone ? p->donor.file[0].path : p->donor.dir;
     if (p->tokenizer_dir)
         dir[n++] = p->tokenizer_dir;
+    /* A model card is this run's own; where it writes none, a README.md is the user's. */
+    static const char *const card[] = { "README.md" };
+    int has_card = p->recipe.card.len > 0;
     struct ldl_output_spec spec = { .path = p->recipe.output,
                                     .overwrite = p->recipe.overwrite,
                                     .durable = p->recipe.durable,
                                     .input = dir,
                                     .ninputs = n,
                                     .bytes = p->bytes_out + side_bytes(p),
-                                    .also = (const char *const *)p->recipe.copy_file,
-                                    .nalso = p->recipe.ncopy_files,
+                                    .also =
+                                        has_card ? card : (const char *const *)p->recipe.copy_file,
+                                    .nalso = has_card ? 1 : p->recipe.ncopy_files,
                                     .index_name = p->index_name };
     int rc = use(ctx, &spec, err);
     ldl_free(dir);
@@ -123,7 +127,7 @@ static int put_small_files(struct run *r, struct ldl_err *err)
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < p->side.n; i++) {
         const char *name = p->side.name[i];
-        const struct ldl_buf *text = ldl_plan_side_text(p, name);
+        const struct ldl_buf *text = ldl_plan_edited(p, name);
         rc = text ? ldl_output_put(&r->output, name, text->text, text->len, err)
                   : ldl_output_copy(&r->output, ldl_plan_side_dir(p, name), name, err);
     }

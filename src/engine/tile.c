@@ -120,7 +120,7 @@ static int read_block(struct ldl_worker *w, const struct ldl_claim *c, uint64_t 
     if (rc == 0 && j->base) {
         rc = read_one(w, c->slot, j->m, first, n, limit, w->base, err);
         if (rc == 0 && c->slot->map)
-            count_in(w, w->sched->kern, c->slot->job, p->nmodels, w->base, n);
+            count_in(w, w->sched->kern, c->slot->job, ldl_job_model(p, j, j->m), w->base, n);
     }
     return rc;
 }

@@ -76,11 +76,19 @@ struct ldl_kern {
 
     /* ram. An element is touched where |x| > eps. touch: c += 1 there. add_touched, there: o += f*x
      * where c = 1, x / c where c > 1; elsewhere o += 0*x, so that a NaN shows. count_touched adds the
-     * numbers of touched elements with c = 1 and with c > 1. */
+     * numbers of touched elements with c = 1 and with c > 1; n is below 2^32. */
     void (*touch)(float *c, float eps, const float *x, size_t n);
     void (*add_touched)(float *o, const float *c, float eps, float f, const float *x, size_t n);
     void (*count_touched)(const float *c, float eps, const float *x, size_t n, uint64_t *alone,
                           uint64_t *shared);
+
+    /* sce. welford takes the number-th (from 1) of some x into their mean and the sum of squares of what
+     * they differ from it, in f64; variance: v = square / number, rounded once. keep_where:
+     * x = v is not 0 ? x : 0. divide_least: o = o / max(d, least). */
+    void (*welford)(double *mean, double *square, double number, const float *x, size_t n);
+    void (*variance)(float *v, const double *square, double number, size_t n);
+    void (*keep_where)(float *x, const float *v, size_t n);
+    void (*divide_least)(float *o, const float *d, float least, size_t n);
 
     /* Sparsifiers, in place. trim: x = |x| < threshold ? 0 : x * factor, by magnitude bits. */
     void (*trim)(float *x, uint32_t threshold_mag, float factor, size_t n);
@@ -90,6 +98,11 @@ struct ldl_kern {
     void (*keep)(float *x, const uint32_t *draw, uint64_t keep, float divisor, size_t n);
     /* x = draw < 2^32 * p[i] ? (rescale ? x / p[i] : x) : 0, the quotient in f64, rounded once. */
     void (*keep_each)(float *x, const uint32_t *draw, const double *p, int rescale, size_t n);
+    /* on = draw < 2^32 * (p + step * rank2), as 1 or 0; x = on ? x : 0. rank2 below 2^31; see row.h. */
+    void (*keep_ranked)(float *x, uint32_t *on, const uint32_t *draw, const uint32_t *rank2,
+                        double p, double step, size_t n);
+    /* x = bit i ? x * factor : 0; bit i is in bits[i / 32], the lowest first. */
+    void (*keep_bits)(float *x, const uint32_t *bits, float factor, size_t n);
 
     /* Philox4x32-10. The draw of element i is word i%4 of the block with counter
      * { (i/4) low, (i/4) high, c2, c3 } under key { k0, k1 }. first may be any element. */

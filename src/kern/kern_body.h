@@ -310,7 +310,7 @@ static void add_touched(float *restrict o, const float *restrict c, float eps, f
 static void count_touched(const float *restrict c, float eps, const float *restrict x, size_t n,
                           uint64_t *alone, uint64_t *shared)
 {
-    uint32_t one = 0, more = 0; /* n is a block at most */
+    uint32_t one = 0, more = 0;
     for (size_t i = 0; i < n; i++) {
         uint32_t in = (x[i] < 0.0f ? -x[i] : x[i]) > eps;
         one += in & (c[i] == 1.0f);
@@ -320,46 +320,43 @@ static void count_touched(const float *restrict c, float eps, const float *restr
     *shared += more;
 }
 
+static void welford(double *restrict mean, double *restrict square, double number,
+                    const float *restrict x, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        double away = (double)x[i] - mean[i];
+        double moved = mean[i] + away / number;
+        square[i] += away * ((double)x[i] - moved);
+        mean[i] = moved;
+    }
+}
+
+static void variance(float *restrict v, const double *restrict square, double number, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        v[i] = (float)(square[i] / number);
+}
+
+static void keep_where(float *restrict x, const float *restrict v, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        uint32_t stays = 0u - (uint32_t)((bits_of(v[i]) & 0x7fffffffu) != 0);
+        x[i] = float_of(bits_of(x[i]) & stays);
+    }
+}
+
+static void divide_least(float *restrict o, const float *restrict d, float least, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        o[i] = o[i] / (d[i] < least ? least : d[i]);
+}
+
 static void trim(float *x, uint32_t threshold_mag, float factor, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         uint32_t stays = 0u - (uint32_t)((bits_of(x[i]) & 0x7fffffffu) >= threshold_mag);
         x[i] = float_of(bits_of(x[i] * factor) & stays);
     }
-}
-
-static void band(float *x, uint32_t from, uint32_t to, float factor, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        uint32_t stays = 0u - (uint32_t)((bits_of(x[i]) & 0x7fffffffu) - from < to - from);
-        x[i] = float_of(bits_of(x[i] * factor) & stays);
-    }
-}
-
-static size_t band_count(const float *x, size_t n, uint32_t from, uint32_t to)
-{
-    size_t total = 0;
-    while (n) {
-        size_t run = n < 65536 ? n : 65536;
-        uint32_t count = 0;
-        for (size_t i = 0; i < run; i++)
-            count += (bits_of(x[i]) & 0x7fffffffu) - from < to - from;
-        total += count;
-        x += run;
-        n -= run;
-    }
-    return total;
-}
-
-/* Counts the elements up to which there are not yet `number` + 1. */
-static size_t band_find(const float *x, size_t n, uint32_t from, uint32_t to, size_t number)
-{
-    size_t count = 0, at = 0;
-    for (size_t i = 0; i < n; i++) {
-        count += (bits_of(x[i]) & 0x7fffffffu) - from < to - from;
-        at += count <= number;
-    }
-    return at;
 }
 
 static void keep(float *restrict x, const uint32_t *restrict draw, uint64_t keep_below,

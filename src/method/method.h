@@ -30,6 +30,26 @@ static inline float *ldl_runs_floats(const struct ldl_runs *r)
 }
 enum { LDL_RUNS_SCRATCH = LDL_RUN_SCRATCH + LDL_BLOCK * sizeof(float) };
 
+/* Rounds of scans over all models together, for what one pass of facts cannot give: the same as a
+ * sparsifier's (sparsify.h), with the runs of all models at once. They come after the sparsifiers' and
+ * before the facts. apply() then changes run->t of each whole block ahead of fact() and of map(). */
+struct ldl_rounds {
+    const char *rounds; /* for `ladle plan`: reads before the last, the facts' too: "1 to 5" */
+    /* Most bytes of the state, and of one accumulator, for n elements in rows of cols. */
+    uint64_t (*state_bytes)(const void *params, uint64_t n, uint64_t cols);
+    uint64_t (*acc_bytes)(const void *params, uint64_t n, uint64_t cols);
+    /* s->model and s->seed mean nothing here. *state may stay NULL: no rounds for these params. */
+    int (*begin)(void **state, const struct ldl_subject *s, const void *params, size_t m,
+                 struct ldl_err *err);
+    uint64_t (*stride)(const void *state);
+    int (*acc_begin)(void *state, void **acc, struct ldl_err *err);
+    void (*acc_end)(void *acc);
+    int (*scan)(void *state, void *acc, const struct ldl_runs *run, struct ldl_err *err);
+    int (*solve)(void *state, void *const *acc, size_t naccs, struct ldl_err *err);
+    void (*apply)(const struct ldl_kern *k, const void *state, const struct ldl_runs *run);
+    void (*end)(void *state);
+};
+
 struct ldl_combiner {
     const char *name, *summary, *reference;
     const struct ldl_param *param;
@@ -45,6 +65,7 @@ struct ldl_combiner {
 
     /* Rules that tie parameters and the number of models together; NULL: none. */
     int (*check)(const void *params, size_t m, struct ldl_err *err);
+    const struct ldl_rounds *rounds; /* NULL: none */
     /* Facts about the whole tensor, in block order: `facts` doubles of each block, which fact()
      * fills and solve() gets summed over all blocks. 0: no such pass. facts_of, where it is given,
      * says how many for m models. fact() may overwrite run->t. */

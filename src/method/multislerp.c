@@ -39,7 +39,7 @@ static int check(const void *params_in, size_t m, struct ldl_err *err)
 {
     const struct multislerp *p = params_in;
     if (m > 1 && p->normalize_weights && weight_sum(p, m) == 0)
-        return ldl_fail(err, LDL_EINPUT,
+        return ldl_fail(err, LDL_EUSAGE,
                         "the weights sum to 0, so they cannot be divided by their sum; set "
                         "normalize_weights: false or other weights");
     return 0;

@@ -4,12 +4,12 @@
  *   t   = w_1 / (w_0 + w_1);   0.5 where |w_0 + w_1| < 1e-6
  *   d   = v_0 . v_1 / (max(|v_0|, 1e-7) * max(|v_1|, 1e-7)), limited to -1 .. 1
  *                                                        f64; the whole tensor, or each row
- *   theta = acos(d);  |sin(theta)| < 1e-8:   out = (1-t)*v_0 + t*v_1
+ *   theta = acos(d);  sin(theta) < 1e-7:   out = (1-t)*v_0 + t*v_1
  *   else     out = sin((1-t)*theta)/sin(theta)*v_0 + sin(t*theta)/sin(theta)*v_1
  *   out = out + b
  *
- * One model alone is copied. Exactly opposite vectors take the line; mergekit divides by the rounding
- * error of a sine there. */
+ * One model alone is copied. Opposite vectors take the line; mergekit (its limit is 1e-8) divides by
+ * the rounding error of a sine there. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "method/gram.h"
 
@@ -38,7 +38,7 @@ static int check(const void *params_in, size_t m, struct ldl_err *err)
 {
     const struct nuslerp *p = params_in;
     if (m > 1 && p->nuslerp_row_wise && !p->nuslerp_flatten)
-        return ldl_fail(err, LDL_EINPUT,
+        return ldl_fail(err, LDL_EUSAGE,
                         "nuslerp_row_wise: true together with nuslerp_flatten: false (one vector "
                         "for each column) is not in this build; nuslerp_row_wise: false takes each "
                         "row, nuslerp_flatten: true the whole tensor");
@@ -67,7 +67,7 @@ static void solve(const void *params_in, size_t m, const double *sums, double *p
     double n0 = ldl_gram_norm(sums, 0), n1 = ldl_gram_norm(sums, 1);
     double d = ldl_gram_at(sums, 0, 1) / ((n0 < 1e-7 ? 1e-7 : n0) * (n1 < 1e-7 ? 1e-7 : n1));
     double theta = acos(d > 1 ? 1 : d < -1 ? -1 : d), sine = sin(theta);
-    int line = fabs(sine) < 1e-8;
+    int line = sine < 1e-7;
     plain[0] = line ? 1 - t : sin((1 - t) * theta) / sine;
     plain[1] = line ? t : sin(t * theta) / sine;
 }

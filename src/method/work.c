@@ -82,24 +82,30 @@ static uint64_t row_elems(const struct ldl_merge *g, uint64_t n, uint64_t last)
     return by_row ? last : LDL_MAX(n, (uint64_t)1);
 }
 
-uint64_t ldl_merge_state_bytes(const struct ldl_merge *g, uint64_t n, uint64_t last)
+uint64_t ldl_merge_state_bytes(const struct ldl_merge *g, uint64_t n, uint64_t cols, uint64_t last)
 {
     const struct ldl_sparsifier *s = g->method->sparsifier;
+    const struct ldl_rounds *r = g->method->combiner->rounds;
     uint64_t rows = n / row_elems(g, n, last), blocks = n / LDL_BLOCK + 1;
     uint64_t facts = (blocks + rows) * ldl_combiner_facts(g->method->combiner, g->m);
-    return (facts + (rows + 1) * (g->m + 1)) * sizeof(double) + (s ? g->m * s->state_bytes(n) : 0);
+    return (facts + (rows + 1) * (g->m + 1)) * sizeof(double) + (s ? g->m * s->state_bytes(n) : 0) +
+           (r ? r->state_bytes(g->combiner_params, n, cols) : 0);
 }
 
-uint64_t ldl_merge_acc_bytes(const struct ldl_merge *g, uint64_t n)
+uint64_t ldl_merge_acc_bytes(const struct ldl_merge *g, uint64_t n, uint64_t cols)
 {
     const struct ldl_sparsifier *s = g->method->sparsifier;
-    return s && s->acc_bytes ? g->m * s->acc_bytes(n) : 0;
+    const struct ldl_rounds *r = g->method->combiner->rounds;
+    uint64_t first = s && s->acc_bytes ? g->m * s->acc_bytes(n) : 0;
+    uint64_t then = r ? r->acc_bytes(g->combiner_params, n, cols) : 0;
+    return LDL_MAX(first, then); /* they are not there at the same time */
 }
 
 unsigned ldl_merge_usual_passes(const struct ldl_merge *g)
 {
     const struct ldl_sparsifier *s = g->method->sparsifier;
-    return 1 + (s && s->stride) + (ldl_combiner_facts(g->method->combiner, g->m) != 0);
+    return 1 + (s && s->stride) + (g->method->combiner->rounds != NULL) +
+           (ldl_combiner_facts(g->method->combiner, g->m) != 0);
 }
 
 /* ---- begin and end ---- */
@@ -110,8 +116,10 @@ static int wants_rounds(const struct ldl_work *w)
     return s && s->stride;
 }
 
-static int begin_combiner(struct ldl_work *w, uint64_t last, struct ldl_err *err)
+static int begin_combiner(struct ldl_work *w, uint64_t cols, uint64_t last, struct ldl_err *err)
 {
+    const struct ldl_rounds *rounds = w->g->method->combiner->rounds;
+    struct ldl_subject subject = { .k = w->k, .tensor = w->tensor, .n = w->n, .cols = cols };
     w->blocks = (w->n + LDL_BLOCK - 1) / LDL_BLOCK;
     w->row_elems = row_elems(w->g, w->n, last);
     w->rows = w->n / w->row_elems;
@@ -121,7 +129,7 @@ static int begin_combiner(struct ldl_work *w, uint64_t last, struct ldl_err *err
     if (w->nfacts &&
         !(w->facts = ldl_calloc(w->blocks + w->rows + 1, w->nfacts * sizeof *w->facts)))
         return ldl_oom(err);
-    return 0;
+    return rounds ? rounds->begin(&w->joint, &subject, w->g->combiner_params, w->g->m, err) : 0;
 }
 
 int ldl_work_begin(struct ldl_work *w, const struct ldl_merge *g, const struct ldl_kern *k,
@@ -130,7 +138,7 @@ int ldl_work_begin(struct ldl_work *w, const struct ldl_merge *g, const struct l
 {
     const struct ldl_sparsifier *s = g->method->sparsifier;
     *w = (struct ldl_work){ .g = g, .k = k, .tensor = tensor, .n = n, .fresh = 1 };
-    int rc = begin_combiner(w, last, err);
+    int rc = begin_combiner(w, cols, last, err);
     if (rc == 0 && s && !(w->state = ldl_calloc(g->m, sizeof *w->state)))
         rc = ldl_oom(err);
     for (size_t i = 0; rc == 0 && s && i < g->m; i++) {
@@ -148,10 +156,13 @@ void ldl_work_end(struct ldl_work *w)
 {
     for (size_t i = 0; w->state && i < w->g->m; i++)
         w->g->method->sparsifier->end(w->state[i]);
+    if (w->joint)
+        w->g->method->combiner->rounds->end(w->joint);
     ldl_free(w->state);
     ldl_free(w->facts);
     ldl_free(w->plain);
     w->state = NULL;
+    w->joint = NULL;
     w->facts = w->plain = NULL;
 }
 
@@ -189,6 +200,19 @@ static int solve_sparsifiers(struct ldl_work *w, struct ldl_work_acc *const *acc
     return rc;
 }
 
+static int solve_joint(struct ldl_work *w, struct ldl_work_acc *const *acc, size_t naccs,
+                       struct ldl_err *err)
+{
+    void **one = ldl_alloc(naccs * sizeof *one);
+    if (!one)
+        return ldl_oom(err);
+    for (size_t a = 0; a < naccs; a++)
+        one[a] = acc[a]->acc[w->g->m];
+    int rc = w->g->method->combiner->rounds->solve(w->joint, one, naccs, err);
+    ldl_free(one);
+    return rc;
+}
+
 /* The facts of all pieces of a row, added up in order; NULL when there are none. */
 static const double *sums_of(const struct ldl_work *w, uint64_t row)
 {
@@ -219,18 +243,32 @@ static int solve_combiner(struct ldl_work *w, struct ldl_err *err)
     return 0;
 }
 
+static int close_pass(struct ldl_work *w, struct ldl_work_acc *const *acc, size_t naccs,
+                      struct ldl_err *err)
+{
+    if (w->fresh)
+        return 0;
+    if (w->pass == LDL_WORK_SPARSIFY)
+        return solve_sparsifiers(w, acc, naccs, err);
+    return w->pass == LDL_WORK_ROUNDS ? solve_joint(w, acc, naccs, err) : 0;
+}
+
 int ldl_work_next(struct ldl_work *w, struct ldl_work_acc *const *acc, size_t naccs,
                   uint64_t *stride, int *map, struct ldl_err *err)
 {
-    if (!w->fresh && w->pass == LDL_WORK_SPARSIFY) {
-        int rc = solve_sparsifiers(w, acc, naccs, err);
-        if (rc)
-            return rc;
-    }
+    int rc = close_pass(w, acc, naccs, err);
+    if (rc)
+        return rc;
     int had_facts = !w->fresh && w->pass == LDL_WORK_FACTS;
     w->fresh = 0;
     *map = 0;
     *stride = w->pass == LDL_WORK_SPARSIFY ? sparsifier_stride(w) : 0;
+    if (*stride)
+        return 0;
+    if (w->pass == LDL_WORK_SPARSIFY)
+        w->pass = LDL_WORK_ROUNDS;
+    if (w->pass == LDL_WORK_ROUNDS && w->joint)
+        *stride = w->g->method->combiner->rounds->stride(w->joint);
     if (*stride)
         return 0;
     *stride = 1;
@@ -248,11 +286,13 @@ int ldl_work_acc_begin(struct ldl_work *w, struct ldl_work_acc *a, struct ldl_er
     const struct ldl_sparsifier *s = w->g->method->sparsifier;
     int rc = 0;
     a->acc = NULL;
-    if (w->pass != LDL_WORK_SPARSIFY)
+    if (w->pass != LDL_WORK_SPARSIFY && w->pass != LDL_WORK_ROUNDS)
         return 0;
-    if (!(a->acc = ldl_calloc(w->g->m, sizeof *a->acc)))
+    if (!(a->acc = ldl_calloc(w->g->m + 1, sizeof *a->acc)))
         return ldl_oom(err);
-    for (size_t i = 0; rc == 0 && i < w->g->m; i++)
+    if (w->pass == LDL_WORK_ROUNDS)
+        rc = w->g->method->combiner->rounds->acc_begin(w->joint, &a->acc[w->g->m], err);
+    for (size_t i = 0; rc == 0 && w->pass == LDL_WORK_SPARSIFY && i < w->g->m; i++)
         if (model_stride(w, i))
             rc = s->acc_begin(w->state[i], &a->acc[i], err);
     if (rc)
@@ -263,7 +303,10 @@ int ldl_work_acc_begin(struct ldl_work *w, struct ldl_work_acc *a, struct ldl_er
 void ldl_work_acc_end(const struct ldl_work *w, struct ldl_work_acc *a)
 {
     for (size_t i = 0; a->acc && i < w->g->m; i++)
-        w->g->method->sparsifier->acc_end(a->acc[i]);
+        if (a->acc[i])
+            w->g->method->sparsifier->acc_end(a->acc[i]);
+    if (a->acc && a->acc[w->g->m])
+        w->g->method->combiner->rounds->acc_end(a->acc[w->g->m]);
     ldl_free(a->acc);
     a->acc = NULL;
 }
@@ -292,6 +335,23 @@ static void sparsify(const struct ldl_work *w, const struct ldl_block *b)
         struct ldl_run run = run_of(b, i);
         w->g->method->sparsifier->apply(w->k, w->state[i], &run);
     }
+}
+
+static struct ldl_runs runs_of(const struct ldl_work *w, const struct ldl_block *b)
+{
+    return (struct ldl_runs){ .first = b->first,
+                              .n = b->n,
+                              .m = w->g->m,
+                              .t = b->t,
+                              .base = b->base,
+                              .scratch = b->scratch };
+}
+
+static void apply_joint(const struct ldl_work *w, const struct ldl_block *b)
+{
+    struct ldl_runs all = runs_of(w, b);
+    if (w->joint)
+        w->g->method->combiner->rounds->apply(w->k, w->joint, &all);
 }
 
 /* The piece of a block that begins at element `at` of it; its row. t has room for the pointers. */
@@ -329,8 +389,14 @@ int ldl_work_scan(struct ldl_work *w, struct ldl_work_acc *a, const struct ldl_b
     to_task_vectors(w, b);
     if (w->pass == LDL_WORK_FACTS) {
         sparsify(w, b);
+        apply_joint(w, b);
         take_facts(w, b);
         return 0;
+    }
+    if (w->pass == LDL_WORK_ROUNDS) {
+        struct ldl_runs all = runs_of(w, b);
+        sparsify(w, b);
+        return w->g->method->combiner->rounds->scan(w->joint, a->acc[w->g->m], &all, err);
     }
     for (size_t i = 0; rc == 0 && i < w->g->m; i++) {
         struct ldl_run run = run_of(b, i);
@@ -347,6 +413,7 @@ void ldl_work_map(const struct ldl_work *w, const struct ldl_block *b, float *ou
     size_t m = w->g->m;
     to_task_vectors(w, b);
     sparsify(w, b);
+    apply_joint(w, b);
     for (size_t at = 0; at < b->n; at += piece.n) {
         const double *plain = w->plain + piece_of(w, b, at, t, &piece) * (m + 1);
         w->g->method->combiner->map(w->k, w->g->combiner_params, m, plain, &piece, out + at);

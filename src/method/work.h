@@ -40,10 +40,10 @@ struct ldl_merge {
 int ldl_merge_init(struct ldl_merge *g, const struct ldl_method *method, size_t m, uint64_t seed,
                    const struct ldl_settings *settings, struct ldl_err *err);
 void ldl_merge_free(struct ldl_merge *g);
-/* Most bytes for one tensor of n elements whose last axis has `last` of them: state, and one
- * accumulator. */
-uint64_t ldl_merge_state_bytes(const struct ldl_merge *g, uint64_t n, uint64_t last);
-uint64_t ldl_merge_acc_bytes(const struct ldl_merge *g, uint64_t n);
+/* Most bytes for one tensor of n elements in rows of cols, whose last axis has `last` of them: state,
+ * and one accumulator. */
+uint64_t ldl_merge_state_bytes(const struct ldl_merge *g, uint64_t n, uint64_t cols, uint64_t last);
+uint64_t ldl_merge_acc_bytes(const struct ldl_merge *g, uint64_t n, uint64_t cols);
 /* Reads of a whole tensor, the last included, that usually do; hard tensors may want more. */
 unsigned ldl_merge_usual_passes(const struct ldl_merge *g);
 
@@ -54,18 +54,19 @@ struct ldl_work {
     uint64_t n, blocks;
     uint64_t rows, row_elems; /* as the combiner sees it: one row, where it is not by row */
     void **state;             /* the sparsifier's, one for each model; NULL without sparsifier */
+    void *joint;              /* the state of the combiner's rounds, or NULL */
     /* The combiner's. A piece is what a block and a row have in common; its facts are at number
      * block + row, which grows from piece to piece. After them, room for the sums. */
     size_t nfacts;
     double *facts;
     double *plain; /* m + 1 for each row */
-    enum { LDL_WORK_SPARSIFY, LDL_WORK_FACTS, LDL_WORK_MAP } pass;
+    enum { LDL_WORK_SPARSIFY, LDL_WORK_ROUNDS, LDL_WORK_FACTS, LDL_WORK_MAP } pass;
     int fresh; /* begin() was called, next() not yet */
 };
 
 /* One thread's share of a scan pass. */
 struct ldl_work_acc {
-    void **acc; /* for each model */
+    void **acc; /* for each model; and the one of the combiner's rounds */
 };
 
 /* A block's elements of all models as read; t is overwritten. */

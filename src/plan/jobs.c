@@ -206,7 +206,7 @@ uint64_t ldl_job_state_bytes(const struct ldl_job *j)
 {
     if (j->kind != LDL_JOB_MERGE)
         return 0;
-    uint64_t sum = ldl_merge_state_bytes(j->merge, j->n, ldl_job_last(j));
+    uint64_t sum = ldl_merge_state_bytes(j->merge, j->n, ldl_job_cols(j), ldl_job_last(j));
     sum += j->scales ? j->scales->bytes : 0;
     for (size_t i = 0; i < ldl_job_inputs(j); i++)
         sum += ldl_view_state_bytes(ldl_job_input(j, i));
@@ -215,5 +215,5 @@ uint64_t ldl_job_state_bytes(const struct ldl_job *j)
 
 uint64_t ldl_job_acc_bytes(const struct ldl_job *j)
 {
-    return j->kind == LDL_JOB_MERGE ? ldl_merge_acc_bytes(j->merge, j->n) : 0;
+    return j->kind == LDL_JOB_MERGE ? ldl_merge_acc_bytes(j->merge, j->n, ldl_job_cols(j)) : 0;
 }

@@ -28,6 +28,10 @@ int ldl_plan_same_tokenizers(const struct ldl_plan *p, struct ldl_err *err);
 const struct ldl_model *ldl_plan_giver(const struct ldl_plan *p);
 /* side.c: what comes along, and config.json as it will be. */
 int ldl_plan_side(struct ldl_plan *p, struct ldl_err *err);
+/* chat.c: the template, after the side files are known. */
+int ldl_plan_chat(struct ldl_plan *p, struct ldl_err *err);
+/* Room for the text of a side file that is edited or new. */
+struct ldl_buf *ldl_plan_edit(struct ldl_plan *p, const char *name);
 /* Appends a line for the user. */
 int ldl_plan_note(struct ldl_plan *p, const char *text, struct ldl_err *err);
 

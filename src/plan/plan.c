@@ -117,9 +117,8 @@ void ldl_plan_free(struct ldl_plan *p)
     ldl_names_free(&p->made_names);
     ldl_free(p->index_name);
     ldl_buf_free(&p->index);
-    ldl_buf_free(&p->config);
-    for (size_t i = 0; i < LDL_COUNT(p->made); i++)
-        ldl_buf_free(&p->made[i].text);
+    for (size_t i = 0; i < p->nedited; i++)
+        ldl_buf_free(&p->edited[i].text);
     ldl_free(p->tokenizer_dir);
     ldl_names_free(&p->side);
     for (size_t i = 0; i < p->nmerges; i++)

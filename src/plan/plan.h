@@ -25,7 +25,7 @@ struct ldl_job {
     uint64_t dim[LDL_MAX_DIMS], n;
     size_t m;                      /* models that take part */
     const struct ldl_view **in;    /* one for each */
-    const size_t *from;            /* which of the plan's models each is; NULL: 0 .. m-1 */
+    const size_t *from;            /* which of the plan's models each input is; NULL: 0 .. m-1 */
     const struct ldl_view *base;   /* or NULL */
     const struct ldl_job *scales;  /* of a weight written as FP8 in blocks; else NULL */
     enum ldl_dtype dtype;          /* of the output */
@@ -40,10 +40,11 @@ struct ldl_shard {
     uint64_t bytes; /* whole file */
 };
 
-/* A side file whose text is made here. */
-struct ldl_made {
-    const char *name; /* static */
-    struct ldl_buf text;
+/* A side file whose text is ours. */
+enum { LDL_EDITED = 8 };
+struct ldl_edited {
+    const char *name;
+    struct ldl_buf text; /* empty: it is copied after all */
 };
 
 struct ldl_plan {
@@ -66,13 +67,12 @@ struct ldl_plan {
     size_t nshards;
     const struct ldl_format *container; /* of the output */
     int has_index;
-    char *index_name;        /* NULL: no index */
-    struct ldl_buf index;    /* its text */
-    const char *side_dir;    /* where side files come from */
-    struct ldl_names side;   /* relative paths */
-    struct ldl_buf config;   /* config.json when it is edited, else empty */
-    struct ldl_made made[3]; /* of the tokenizer, when they are edited */
-    size_t nmade;
+    char *index_name;                     /* NULL: no index */
+    struct ldl_buf index;                 /* its text */
+    const char *side_dir;                 /* where side files come from */
+    struct ldl_names side;                /* relative paths */
+    struct ldl_edited edited[LDL_EDITED]; /* of those, the ones that are not copied */
+    size_t nedited;
     char *tokenizer_dir; /* where the tokenizer's files come from; NULL: side_dir */
     uint64_t bytes_in;   /* of one read of all inputs */
     uint64_t bytes_out;  /* all files that are written */
@@ -81,9 +81,10 @@ struct ldl_plan {
 /* Takes the recipe over (it is emptied, also on failure). On failure *p is empty. */
 int ldl_plan_make(struct ldl_plan *p, struct ldl_recipe *recipe, struct ldl_err *err);
 void ldl_plan_free(struct ldl_plan *p);
-/* Of a side file: where it comes from, and its text when it is made here, else NULL. */
+/* The text of a side file, or NULL: it is copied. */
+const struct ldl_buf *ldl_plan_edited(const struct ldl_plan *p, const char *name);
+/* Where a side file comes from. */
 const char *ldl_plan_side_dir(const struct ldl_plan *p, const char *name);
-const struct ldl_buf *ldl_plan_side_text(const struct ldl_plan *p, const char *name);
 /* Elements of a row: all of a tensor with one dimension, else of what hangs on one index of dim 0. */
 static inline uint64_t ldl_job_cols(const struct ldl_job *j)
 {
@@ -106,7 +107,7 @@ static inline const struct ldl_view *ldl_job_input(const struct ldl_job *j, size
 /* Of which of the plan's models it is. */
 static inline size_t ldl_job_model(const struct ldl_plan *p, const struct ldl_job *j, size_t i)
 {
-    return i >= j->m ? p->nmodels : j->from ? j->from[i] : i;
+    return j->from ? j->from[i] : i < j->m ? i : p->nmodels;
 }
 /* Models that are open. */
 static inline size_t ldl_plan_inputs(const struct ldl_plan *p)

@@ -65,6 +65,21 @@ static int fp8_config(const struct ldl_plan *p, struct ldl_buf *text, struct ldl
     return 0;
 }
 
+struct ldl_buf *ldl_plan_edit(struct ldl_plan *p, const char *name)
+{
+    struct ldl_edited *e = &p->edited[p->nedited++];
+    e->name = name;
+    return &e->text;
+}
+
+const struct ldl_buf *ldl_plan_edited(const struct ldl_plan *p, const char *name)
+{
+    for (size_t i = 0; i < p->nedited; i++)
+        if (p->edited[i].text.text && strcmp(p->edited[i].name, name) == 0)
+            return &p->edited[i].text;
+    return NULL;
+}
+
 /* The edits that the output's types ask for: its dtype, and whether and how it is quantized. */
 static int edit_text(struct ldl_plan *p, const struct ldl_model *from, const struct ldl_buf *text,
                      const char *path, struct ldl_err *err)
@@ -100,7 +115,8 @@ static int edit_text(struct ldl_plan *p, const struct ldl_model *from, const str
     if (rc == 0 && word.failed)
         rc = ldl_oom(err);
     if (rc == 0 && n)
-        rc = ldl_config_edit(text->text, text->len, path, edit, n, &p->config, err);
+        rc = ldl_config_edit(text->text, text->len, path, edit, n, ldl_plan_edit(p, "config.json"),
+                             err);
     ldl_buf_free(&word);
     ldl_buf_free(&fp8);
     return rc;
@@ -234,16 +250,6 @@ const char *ldl_plan_side_dir(const struct ldl_plan *p, const char *name)
     return p->tokenizer_dir && is_tokenizer_file(name) ? p->tokenizer_dir : p->side_dir;
 }
 
-const struct ldl_buf *ldl_plan_side_text(const struct ldl_plan *p, const char *name)
-{
-    if (p->config.text && strcmp(name, "config.json") == 0)
-        return &p->config;
-    for (size_t i = 0; i < p->nmade; i++)
-        if (strcmp(p->made[i].name, name) == 0)
-            return &p->made[i].text;
-    return NULL;
-}
-
 int ldl_plan_side(struct ldl_plan *p, struct ldl_err *err)
 {
     const struct ldl_model *from = ldl_plan_giver(p);
@@ -251,5 +257,7 @@ int ldl_plan_side(struct ldl_plan *p, struct ldl_err *err)
     int rc = p->recipe.copy_given ? take_asked_files(p, err) : take_usual_files(p, from, err);
     if (rc == 0 && p->tokenizer_dir)
         rc = exchange_tokenizer(p, err);
-    return rc ? rc : edit_config(p, from, err);
+    if (rc == 0)
+        rc = edit_config(p, from, err);
+    return rc ? rc : ldl_plan_chat(p, err);
 }

@@ -7,7 +7,8 @@
  *     slice 1   A 2..5             ->          4 5 6 7
  *
  * Tensors of no layer: those before the layers (embeddings) are made of the sources of the first slice,
- * those after them of the sources of the last. A source that is the base is the base there. */
+ * those after them of the sources of the last. A source that is the base is the base there; each slice
+ * may have another. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "model/layers.h"
 #include "plan/match.h"
@@ -123,7 +124,7 @@ static int place_of(struct ldl_plan *p, const struct piece *piece, struct ldl_pl
 
 static int piece_job(struct ldl_plan *p, const struct piece *piece, struct ldl_err *err)
 {
-    size_t at = p->njobs * p->most_inputs, m = 0, *from = p->from + at;
+    size_t at = p->njobs * p->most_inputs, m = 0, base_model = 0, *from = p->from + at;
     const struct ldl_view **in = p->views + at, *base = NULL, *first = NULL, *v = NULL;
     const struct ldl_model *first_model = &p->model[piece->slice->source[0].model];
     const char *names[LDL_MAX_MODELS];
@@ -138,8 +139,9 @@ static int piece_job(struct ldl_plan *p, const struct piece *piece, struct ldl_e
             rc = ldl_match_pair(first, first_model, v, &p->model[s->model], err);
         else
             first = v;
-        if (s->model == p->recipe.nmodels) {
+        if (s->is_base) {
             base = v;
+            base_model = s->model;
             continue;
         }
         names[m] = v->name;
@@ -147,6 +149,8 @@ static int piece_job(struct ldl_plan *p, const struct piece *piece, struct ldl_e
         from[m] = s->model;
         in[m++] = v;
     }
+    if (base)
+        from[m] = base_model;
     return rc ? rc : ldl_plan_add_job(p, in, from, m, base, &place, err);
 }
 

@@ -12,20 +12,16 @@ static int edit_file(struct ldl_join *j, enum ldl_tokenizer_file file, const cha
                      const struct ldl_token *add, size_t n, struct ldl_err *err)
 {
     struct ldl_plan *p = j->p;
-    struct ldl_made *made = &p->made[p->nmade];
-    struct ldl_buf text = { 0 };
+    struct ldl_buf text = { 0 }, out = { 0 };
     char *path = ldl_path_join(j->dir, name);
     int changed = 0, rc = path ? 0 : ldl_oom(err);
     if (rc == 0 && ldl_exists(path)) {
         rc = ldl_read_file(path, FILE_MAX_BYTES, &text, err);
         if (rc == 0)
-            rc = ldl_tokenizer_edit(file, &text, path, add, n, j->first_limit, &made->text,
-                                    &changed, err);
+            rc = ldl_tokenizer_edit(file, &text, path, add, n, j->first_limit, &out, &changed, err);
         if (rc == 0 && changed) {
-            made->name = name;
-            p->nmade++;
-        } else {
-            ldl_buf_free(&made->text);
+            *ldl_plan_edit(p, name) = out;
+            out = (struct ldl_buf){ 0 };
         }
     } else if (rc == 0 && file == LDL_TOKENIZER_JSON) {
         rc =
@@ -35,6 +31,7 @@ static int edit_file(struct ldl_join *j, enum ldl_tokenizer_file file, const cha
                      j->dir);
     }
     ldl_buf_free(&text);
+    ldl_buf_free(&out);
     ldl_free(path);
     return rc;
 }

@@ -65,6 +65,7 @@ void ldl_recipe_free(struct ldl_recipe *r)
         r->text_free(r->text);
     ldl_free(r->donor);
     ldl_free(r->tokenizer.rule);
+    ldl_free(r->chat_template);
     ldl_buf_free(&r->card);
     ldl_free(r->own_name);
     ldl_free(r->base);

@@ -114,21 +114,29 @@ static int take_options(struct ldl_recipe *r, const struct ldl_mk *mk, const str
 
 /* ---- models ---- */
 
-static int is_base(const struct ldl_mk *mk, const struct ldl_mk_entry *e)
+/* The base of a slice, or NULL. */
+static const char *base_of(const struct ldl_mk *mk, const struct ldl_mk_slice *s)
 {
-    const struct ldl_combiner *c = mk->method->combiner;
-    return mk->base && !c->ignores_base && strcmp(mk->base, e->model) == 0;
+    return s->base ? s->base : mk->base;
+}
+
+static int is_base(const struct ldl_mk *mk, const struct ldl_mk_slice *s,
+                   const struct ldl_mk_entry *e)
+{
+    const char *base = base_of(mk, s);
+    return base && !mk->method->combiner->ignores_base && strcmp(base, e->model) == 0;
 }
 
 /* A method that takes a base beside its models cannot have it as one of them. */
 static int check_base_apart(const struct ldl_mk *mk, struct ldl_err *err)
 {
     const struct ldl_combiner *c = mk->method->combiner;
-    for (size_t i = 0; c->base_apart && mk->base && i < mk->slice->n; i++)
-        if (strcmp(mk->slice->entry[i].model, mk->base) == 0)
-            return ldl_yaml_fail(&mk->yaml, mk->slice->entry[i].node, err, LDL_EUSAGE,
-                                 "%s: the base_model cannot be one of the models",
-                                 mk->method->name);
+    for (size_t s = 0; c->base_apart && s < mk->nslices; s++)
+        for (size_t i = 0; i < mk->slice[s].n; i++)
+            if (is_base(mk, &mk->slice[s], &mk->slice[s].entry[i]))
+                return ldl_yaml_fail(&mk->yaml, mk->slice[s].entry[i].node, err, LDL_EUSAGE,
+                                     "%s: the base_model cannot be one of the models",
+                                     mk->method->name);
     return 0;
 }
 
@@ -155,7 +163,7 @@ static int take_whole(struct ldl_recipe *r, struct ldl_mk *mk, struct ldl_err *e
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < mk->slice->n; i++) {
         const struct ldl_mk_entry *e = &mk->slice->entry[i];
-        if (is_base(mk, e))
+        if (is_base(mk, mk->slice, e))
             continue;
         rc = add_model(r, e->model, err);
         if (rc == 0)
@@ -186,11 +194,12 @@ static int take_slice(struct ldl_recipe *r, struct ldl_mk *mk, const struct ldl_
         const struct ldl_mk_entry *e = &from->entry[to->n];
         struct ldl_slice_source *s = &to->source[to->n];
         *s = (struct ldl_slice_source){ .model = BASE_MODEL, .first = e->first, .end = e->end };
-        if (is_base(mk, e))
+        s->is_base = is_base(mk, from, e);
+        if (s->is_base && mk->base && strcmp(e->model, mk->base) == 0)
             continue;
         s->entry = mk->ninputs;
         rc = find_model(r, e->model, &s->model, err);
-        if (rc == 0)
+        if (rc == 0 && !s->is_base)
             rc = add_input(mk, e, err);
     }
     return rc;
@@ -230,8 +239,9 @@ static int check_counts(const struct ldl_mk *mk, struct ldl_err *err)
     for (size_t s = 0; s < mk->nslices; s++) {
         size_t n = 0, bases = 0;
         for (size_t i = 0; i < mk->slice[s].n; i++) {
-            n += !is_base(mk, &mk->slice[s].entry[i]);
-            bases += is_base(mk, &mk->slice[s].entry[i]) != 0;
+            int base = is_base(mk, &mk->slice[s], &mk->slice[s].entry[i]) != 0;
+            n += !base;
+            bases += (size_t)base;
         }
         const struct ldl_yaml_node *where = mk->slice[s].entry[0].node;
         if (n < c->min_models || n > c->max_models)
@@ -249,7 +259,7 @@ static int is_base_alone(const struct ldl_mk *mk)
 {
     for (size_t s = 0; s < mk->nslices; s++)
         for (size_t i = 0; i < mk->slice[s].n; i++)
-            if (!is_base(mk, &mk->slice[s].entry[i]))
+            if (!is_base(mk, &mk->slice[s], &mk->slice[s].entry[i]))
                 return 0;
     return mk->method->combiner->needs_base;
 }
@@ -257,9 +267,10 @@ static int is_base_alone(const struct ldl_mk *mk)
 static int take_base(struct ldl_recipe *r, const struct ldl_mk *mk, struct ldl_err *err)
 {
     const struct ldl_combiner *c = mk->method->combiner;
-    if (!mk->base && c->needs_base)
-        return ldl_yaml_fail(&mk->yaml, mk->root, err, LDL_EUSAGE, "%s needs a base_model",
-                             mk->method->name);
+    for (size_t s = 0; c->needs_base && s < mk->nslices; s++)
+        if (!base_of(mk, &mk->slice[s]))
+            return ldl_yaml_fail(&mk->yaml, mk->root, err, LDL_EUSAGE, "%s needs a base_model",
+                                 mk->method->name);
     if (!mk->base)
         return 0;
     if (c->is_identity)
@@ -275,7 +286,7 @@ static int take_base(struct ldl_recipe *r, const struct ldl_mk *mk, struct ldl_e
 
 static int take_models(struct ldl_recipe *r, struct ldl_mk *mk, struct ldl_err *err)
 {
-    if (mk->base && is_base_alone(mk))
+    if (is_base_alone(mk))
         mk->method = ldl_method_find(LDL_MERGEKIT, "passthrough");
     r->method = mk->method;
     int rc = take_base(r, mk, err);
@@ -330,6 +341,8 @@ static int apply(struct ldl_recipe *r, const char *path, const char *out, const 
         rc = take_models(r, mk, err);
     if (rc == 0)
         rc = take_options(r, mk, a, err);
+    if (rc == 0)
+        rc = ldl_mk_chat(mk, r, err);
     if (rc == 0)
         rc = copy_text(&r->output, out, err);
     if (rc == 0 && ldl_args_find(a, "write_model_card")->num != 0)

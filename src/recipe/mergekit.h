@@ -2,8 +2,9 @@
  *
  *   mergekit.c        the command line, and what follows from the recipe as a whole
  *   mergekit_read.c   the recipe's text: models, slices, method
- *   mergekit_tokenizer.c  the vocabulary
- *   mergekit_fill.c   the value of a parameter for a model and a tensor */
+ *   mergekit_fill.c   the value of a parameter for a model and a tensor
+ *   mergekit_chat.c   the chat template
+ *   mergekit_tokenizer.c  the vocabulary */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef LDL_RECIPE_MERGEKIT_H
 #define LDL_RECIPE_MERGEKIT_H
@@ -21,6 +22,7 @@ struct ldl_mk_entry {
 };
 /* A slice; for `models` there is one, of whole models. */
 struct ldl_mk_slice {
+    const char *base; /* instead of the recipe's; NULL: that one */
     const struct ldl_yaml_node *params;
     struct ldl_mk_entry *entry;
     size_t n;
@@ -29,6 +31,7 @@ struct ldl_mk_slice {
 struct ldl_mk {
     struct ldl_yaml yaml;
     const struct ldl_yaml_node *root, *params;
+    const struct ldl_yaml_node *module_params; /* of modules: {default: ...} */
     const struct ldl_method *method;
     const char *base, *dtype;
     int whole; /* models, not slices */
@@ -48,6 +51,8 @@ int ldl_mk_take_tokenizer(struct ldl_mk *mk, struct ldl_recipe *r, int strict, s
 int ldl_mk_check_keys(struct ldl_mk *mk, struct ldl_recipe *r, int strict,
                       const struct ldl_yaml_node *map, const char *const *known, size_t n,
                       struct ldl_err *err);
+/* chat_template: into r. */
+int ldl_mk_chat(const struct ldl_mk *mk, struct ldl_recipe *r, struct ldl_err *err);
 void ldl_mk_free(void *mk); /* and the struct itself */
 /* ldl_recipe.fill. */
 int ldl_mk_fill(const struct ldl_recipe *r, const struct ldl_place *at,

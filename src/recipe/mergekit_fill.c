@@ -1,6 +1,6 @@
 /* mergekit_fill.c -- the value of a parameter for a model and a tensor.
  *
- * Looked for in the model's own parameters, the slice's, the recipe's; then the method's default. At
+ * Looked for in the model's own parameters, the slice's, the module's, the recipe's; then the method's default. At
  * each place the value may be
  *
  *     0.5                                    a scalar
@@ -174,7 +174,7 @@ static int find_value(const struct want *w, const struct ldl_mk_slice *slice,
                       const struct ldl_mk_entry *entry, double *out, struct ldl_err *err)
 {
     const struct ldl_yaml_node *places[] = { entry ? entry->params : NULL, slice->params,
-                                             w->mk->params };
+                                             w->mk->module_params, w->mk->params };
     for (size_t i = 0; i < LDL_COUNT(places); i++) {
         int found = look(w, places[i], out, err);
         if (found)

@@ -200,10 +200,9 @@ static int take_slice(const struct reader *rd, const struct ldl_yaml_node *node,
     static const char *const keys[] = { "sources", "parameters", "base_model" };
     if (node->kind != LDL_YAML_MAP)
         return fail(rd, node, "a slice is {sources: [...]}");
-    if (ldl_yaml_find(node, "base_model"))
-        return fail(rd, ldl_yaml_find(node, "base_model"),
-                    "a base_model of a slice is not in this build; give one for the recipe");
     int rc = check_keys(rd, node, keys, LDL_COUNT(keys));
+    if (rc == 0)
+        rc = take_text(rd, node, "base_model", &s->base);
     if (rc == 0)
         rc = take_params(rd, node, &s->params);
     if (rc == 0)
@@ -251,8 +250,7 @@ static int take_method(const struct reader *rd)
         return fail(rd, rd->mk->root, "merge_method is missing");
     if ((rd->mk->method = ldl_method_find(LDL_MERGEKIT, name)))
         return 0;
-    static const char *const later[] = { "sce", "arcee_fusion", "rectify_embed", "della",
-                                         "della_linear" };
+    static const char *const later[] = { "arcee_fusion", "rectify_embed" };
     for (size_t i = 0; i < LDL_COUNT(later); i++)
         if (strcmp(name, later[i]) == 0)
             return ldl_yaml_fail(&rd->mk->yaml, ldl_yaml_find(rd->mk->root, "merge_method"),
@@ -267,16 +265,39 @@ static int take_method(const struct reader *rd)
                          near ? near : "", near ? "'?" : "");
 }
 
-static int refuse_absent(const struct reader *rd)
+/* Where models or slices are: the recipe itself, or its only module. */
+static int take_module(const struct reader *rd, const struct ldl_yaml_node **where)
 {
-    static const char *const keys[] = { "modules", "chat_template" };
-    for (size_t i = 0; i < LDL_COUNT(keys); i++) {
-        const struct ldl_yaml_node *node = ldl_yaml_find(rd->mk->root, keys[i]);
-        if (node && node->kind != LDL_YAML_NULL)
-            return ldl_yaml_fail(&rd->mk->yaml, node, rd->err, LDL_EUSAGE,
-                                 "%s is not in this build", keys[i]);
-    }
-    return 0;
+    static const char *const keys[] = { "models", "slices", "parameters" };
+    struct ldl_mk *mk = rd->mk;
+    const struct ldl_yaml_node *modules = ldl_yaml_find(mk->root, "modules");
+    *where = mk->root;
+    if (!modules || modules->kind == LDL_YAML_NULL)
+        return 0;
+    if (ldl_yaml_find(mk->root, "models") || ldl_yaml_find(mk->root, "slices"))
+        return fail(rd, modules, "exactly one of models, slices and modules is expected");
+    if (modules->kind != LDL_YAML_MAP || modules->n == 0)
+        return fail(rd, modules, "modules: a map of names and modules is expected");
+    if (modules->n > 1 || strcmp(modules->key[0].text, "default") != 0)
+        return fail(rd, modules, "modules other than the one called default are not in this build");
+    *where = modules->item[0];
+    if ((*where)->kind != LDL_YAML_MAP)
+        return fail(rd, *where, "a module is {slices: [...]} or {models: [...]}");
+    int rc = check_keys(rd, *where, keys, LDL_COUNT(keys));
+    return rc ? rc : take_params(rd, *where, &mk->module_params);
+}
+
+static int take_parts(const struct reader *rd)
+{
+    const struct ldl_yaml_node *where = NULL;
+    int rc = take_module(rd, &where);
+    if (rc)
+        return rc;
+    const struct ldl_yaml_node *models = ldl_yaml_find(where, "models");
+    const struct ldl_yaml_node *slices = ldl_yaml_find(where, "slices");
+    if (!models == !slices)
+        return fail(rd, where, "exactly one of models and slices is expected");
+    return models ? take_models(rd, models) : take_slices(rd, slices);
 }
 
 static int take_types(const struct reader *rd)
@@ -307,13 +328,7 @@ static int take_root(const struct reader *rd)
                                         "out_dtype",        "parameters", "tokenizer",
                                         "tokenizer_source", "name",       "chat_template" };
     struct ldl_mk *mk = rd->mk;
-    const struct ldl_yaml_node *models = ldl_yaml_find(mk->root, "models");
-    const struct ldl_yaml_node *slices = ldl_yaml_find(mk->root, "slices");
     int rc = check_keys(rd, mk->root, keys, LDL_COUNT(keys));
-    if (rc == 0)
-        rc = refuse_absent(rd);
-    if (rc == 0 && !models == !slices)
-        rc = fail(rd, mk->root, "exactly one of models and slices is expected");
     if (rc == 0)
         rc = take_method(rd);
     if (rc == 0)
@@ -324,7 +339,7 @@ static int take_root(const struct reader *rd)
         rc = take_types(rd);
     if (rc == 0)
         rc = take_params(rd, mk->root, &mk->params);
-    return rc ? rc : models ? take_models(rd, models) : take_slices(rd, slices);
+    return rc ? rc : take_parts(rd);
 }
 
 int ldl_mk_read(struct ldl_mk *mk, struct ldl_recipe *r, const char *path, int strict,

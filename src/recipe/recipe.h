@@ -17,6 +17,7 @@ struct ldl_slice_source {
     size_t model; /* number in ldl_recipe.model; nmodels: the base */
     size_t entry; /* the language's own number of it, for ldl_place.from */
     int64_t first, end;
+    int is_base; /* whatever model it is, it is the base here */
 };
 /* A run of output layers: layer k is made of layer first + k of each source. Without slices a recipe
  * is about whole models. */
@@ -106,7 +107,9 @@ struct ldl_recipe {
     const char *config_name; /* "merge_config.json" */
     struct ldl_buf card;     /* README.md; empty: none */
     struct ldl_tokenizer tokenizer;
-    int sorted; /* tensors are written in the order of their names */
+    char *chat_template; /* a Jinja text; NULL: as the donor has it, */
+    int chat_auto;       /* or as most models have it */
+    int sorted;          /* tensors are written in the order of their names */
 };
 
 struct ldl_language {

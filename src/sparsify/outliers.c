@@ -79,8 +79,8 @@ static int begin(void **out, const struct ldl_subject *s, const void *params_in,
     st->untouched = p->density >= 1;
     st->bottom.step = st->top.step = LDL_CUT_DONE;
     if (!st->untouched) {
-        st->measure = p->rescale;
         rc = begin_cuts(st, s, p, err);
+        st->measure = p->rescale && (st->bottom.rank > 0 || st->top.rank < s->n);
     }
     if (rc == 0 && st->measure)
         rc = ldl_l1_begin(&st->l1, s->n, LDL_BLOCK, err);

@@ -4,79 +4,7 @@
  * infinities, zeros of both signs and subnormals. The f16 and bf16 conversions are checked over all
  * 65536 codes, and encoding over every boundary between two codes. */
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-#include <cmocka.h>
-
-#include "kern/kern.h"
-
-enum { N = 4096, ROOM = N + 32 };
-static float xs[ROOM], ys[ROOM];
-static const size_t lengths[] = { 0, 1, 2, 3, 4, 7, 8, 15, 16, 17, 31, 32, 33, 40, 1023, N };
-
-static uint32_t rng = 12345;
-static uint32_t next(void)
-{
-    return rng = rng * 1664525u + 1013904223u;
-}
-static float from_bits(uint32_t u)
-{
-    float f;
-    memcpy(&f, &u, 4);
-    return f;
-}
-static uint32_t to_bits(float f)
-{
-    uint32_t u;
-    memcpy(&u, &f, 4);
-    return u;
-}
-
-static int fill(void **state)
-{
-    static const uint32_t odd[] = { 0,           0x80000000u, 1,           0x80000001u,
-                                    0x007fffffu, 0x00800000u, 0x7f800000u, 0xff800000u,
-                                    0x7fc00000u, 0xffc12345u, 0x7f800001u, 0x7f7fffffu,
-                                    0x3f800000u, 0x38800000u, 0x33000000u, 0x477ff000u };
-    (void)state;
-    for (int i = 0; i < ROOM; i++) {
-        xs[i] = i % 7 == 3 ? from_bits(odd[next() % 16])
-                           : ldexpf((float)(int32_t)next(), (int)(next() % 40) - 45);
-        ys[i] = i % 11 == 5 ? from_bits(odd[next() % 16])
-                            : ldexpf((float)(int32_t)next(), (int)(next() % 20) - 35);
-    }
-    return 0;
-}
-
-/* Runs body for each level, length and misalignment, with k, n, x, y set. */
-#define EACH(...)                                                                                  \
-    for (const struct ldl_kern *const *kk = ldl_kern_all(); *kk; kk++)                             \
-        for (size_t li = 0; li < sizeof lengths / sizeof *lengths; li++)                           \
-            for (size_t off = 0; off < 5; off += 2) {                                              \
-                const struct ldl_kern *k = *kk;                                                    \
-                size_t n = lengths[li];                                                            \
-                const float *x = xs + off, *y = ys + off;                                          \
-                (void)y;                                                                           \
-                __VA_ARGS__                                                                        \
-            }
-
-static float got[ROOM], want[ROOM];
-static double dgot[ROOM], dwant[ROOM];
-
-/* NaNs may differ in sign and payload before encode (operand order is the compiler's): compare
- * them as NaN, everything else by bits. */
-static void same(const float *a, const float *b, size_t n, const char *what, const char *level)
-{
-    for (size_t i = 0; i < n; i++)
-        if (to_bits(a[i]) != to_bits(b[i]) && !(isnan(a[i]) && isnan(b[i])))
-            fail_msg("%s %s: element %zu: %a, expected %a", what, level, i, (double)a[i],
-                     (double)b[i]);
-}
+#include "unit/kern_help.h"
 
 /* The forms of mergekit, on the arrays of elementwise(). */
 static void mergekits(const struct ldl_kern *k, const float *x, const float *y, size_t n)
@@ -138,6 +66,35 @@ static void rams(const struct ldl_kern *k, const float *x, const float *y, size_
     same(got, want, n, "add_touched", k->level);
     assert_int_equal(alone, alone_want);
     assert_int_equal(shared, shared_want);
+}
+
+static void sces(const struct ldl_kern *k, const float *x, const float *y, size_t n)
+{
+    static double mean[ROOM], square[ROOM];
+    static float v[ROOM], v_want[ROOM];
+    memset(mean, 0, n * sizeof *mean);
+    memset(square, 0, n * sizeof *square);
+    k->welford(mean, square, 1, x, n);
+    k->welford(mean, square, 2, y, n);
+    k->variance(v, square, 2, n);
+    for (size_t i = 0; i < n; i++) {
+        double second = x[i] + ((double)y[i] - x[i]) / 2, zero = (double)x[i] - x[i];
+        v_want[i] = (float)((zero + ((double)y[i] - x[i]) * (y[i] - second)) / 2);
+        assert_true(mean[i] == second || (isnan(mean[i]) && isnan(second)));
+    }
+    same(v, v_want, n, "variance", k->level);
+
+    memcpy(got, x, n * 4);
+    k->keep_where(got, y, n);
+    for (size_t i = 0; i < n; i++)
+        want[i] = y[i] != 0 ? x[i] : 0.0f;
+    same(got, want, n, "keep_where", k->level);
+
+    memcpy(got, x, n * 4);
+    k->divide_least(got, y, 0.01f, n);
+    for (size_t i = 0; i < n; i++)
+        want[i] = x[i] / (y[i] < 0.01f ? 0.01f : y[i]);
+    same(got, want, n, "divide_least", k->level);
 }
 
 static void elementwise(void **state)
@@ -259,6 +216,7 @@ static void voting(void **state)
         same(got, want, n, "divide", k->level);
         mergekits(k, x, y, n);
         rams(k, x, y, n);
+        sces(k, x, y, n);
     })
 }
 
@@ -295,36 +253,6 @@ static void sparsifiers(void **state)
                 want[i] = (double)draw[off + i] < dgot[i] * 4294967296.0 ? v : 0.0f;
             }
             same(got, want, n, "keep_each", k->level);
-        }
-    })
-}
-
-static void bands(void **state)
-{
-    (void)state;
-    EACH({
-        const uint32_t edges[][2] = { { 0, 1 },
-                                      { 0, 0x80000000u },
-                                      { 0x7f800001u, 0x80000000u },
-                                      { 0x3a000000u, 0x3d000000u },
-                                      { to_bits(fabsf(x[1])), to_bits(fabsf(x[1])) + 1 },
-                                      { 0x3a000000u, 0x3a000000u } };
-        for (size_t e = 0; e < sizeof edges / sizeof *edges; e++) {
-            uint32_t from = edges[e][0], to = edges[e][1];
-            size_t count = 0;
-            memcpy(got, x, n * 4);
-            k->band(got, from, to, 1.5f, n);
-            for (size_t i = 0; i < n; i++) {
-                uint32_t mag = to_bits(x[i]) & 0x7fffffffu;
-                int inside = mag >= from && mag < to;
-                want[i] = inside ? x[i] * 1.5f : 0.0f;
-                if (inside && count % 37 == 0)
-                    assert_int_equal(k->band_find(x, n, from, to, count), i);
-                count += (size_t)inside;
-            }
-            same(got, want, n, "band", k->level);
-            assert_int_equal(k->band_count(x, n, from, to), count);
-            assert_int_equal(k->band_find(x, n, from, to, count), n);
         }
     })
 }
@@ -539,12 +467,17 @@ static void philox_any_start(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(elementwise),      cmocka_unit_test(scaling),
-        cmocka_unit_test(rank_update),      cmocka_unit_test(voting),
-        cmocka_unit_test(sparsifiers),      cmocka_unit_test(bands),
-        cmocka_unit_test(reductions),       cmocka_unit_test(census),
-        cmocka_unit_test(decode_all_codes), cmocka_unit_test(encode_boundaries),
-        cmocka_unit_test(encode_odd),       cmocka_unit_test(philox_vectors),
+        cmocka_unit_test(elementwise),
+        cmocka_unit_test(scaling),
+        cmocka_unit_test(rank_update),
+        cmocka_unit_test(voting),
+        cmocka_unit_test(sparsifiers),
+        cmocka_unit_test(reductions),
+        cmocka_unit_test(census),
+        cmocka_unit_test(decode_all_codes),
+        cmocka_unit_test(encode_boundaries),
+        cmocka_unit_test(encode_odd),
+        cmocka_unit_test(philox_vectors),
         cmocka_unit_test(philox_any_start),
     };
     return cmocka_run_group_tests_name("kern", tests, fill, NULL);

@@ -1,0 +1,56 @@
+/* kern_pick.h -- which elements a sparsifier keeps: by magnitude, by rank, by a bit; the third part of the
+ * kernels' body. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "kern/kern_small.h"
+
+static void band(float *x, uint32_t from, uint32_t to, float factor, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        uint32_t stays = 0u - (uint32_t)((bits_of(x[i]) & 0x7fffffffu) - from < to - from);
+        x[i] = float_of(bits_of(x[i] * factor) & stays);
+    }
+}
+
+static size_t band_count(const float *x, size_t n, uint32_t from, uint32_t to)
+{
+    size_t total = 0;
+    while (n) {
+        size_t run = n < 65536 ? n : 65536;
+        uint32_t count = 0;
+        for (size_t i = 0; i < run; i++)
+            count += (bits_of(x[i]) & 0x7fffffffu) - from < to - from;
+        total += count;
+        x += run;
+        n -= run;
+    }
+    return total;
+}
+
+/* Counts the elements up to which there are not yet `number` + 1. */
+static size_t band_find(const float *x, size_t n, uint32_t from, uint32_t to, size_t number)
+{
+    size_t count = 0, at = 0;
+    for (size_t i = 0; i < n; i++) {
+        count += (bits_of(x[i]) & 0x7fffffffu) - from < to - from;
+        at += count <= number;
+    }
+    return at;
+}
+
+static void keep_ranked(float *restrict x, uint32_t *restrict on, const uint32_t *restrict draw,
+                        const uint32_t *restrict rank2, double p, double step, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        double below = (p + step * (double)(int32_t)rank2[i]) * 0x1p32;
+        on[i] = (uint32_t)((double)draw[i] < below);
+        x[i] = float_of(bits_of(x[i]) & (0u - on[i]));
+    }
+}
+
+static void keep_bits(float *restrict x, const uint32_t *restrict bits, float factor, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        uint32_t stays = 0u - (bits[i / 32] >> (i % 32) & 1u);
+        x[i] = float_of(bits_of(x[i] * factor) & stays);
+    }
+}

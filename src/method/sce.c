@@ -1,0 +1,243 @@
+/* sce.c -- select, calculate, erase: mergekit's sce.                           arXiv:2408.07990
+ *
+ *   V   = population variance of t_0 .. t_m-1                each element; f64, rounded to f32
+ *   k   = trunc(count(V != 0) * select_topk)                 f32; select_topk >= 1: all are selected
+ *   t_i = 0 but where V is among the k largest               of equal V the lower index is selected
+ *   W_i = mean of t_i^2 / sum of these means                 f64; a sum < 1e-6: 1 / m
+ *   E   = t_0 + t_1 + ...                                    E >= 0 elects +; a zero never agrees
+ *   out = sum of W_i*t_i / max(sum of W_i, 1e-6)             of the t_i with E's sign; f32
+ *                                                            the base is added after it
+ *
+ * One model has no variance, so with select_topk < 1 the base comes out. V is counted, never sorted or
+ * held (cut.h): a round that counts what is not 0, then those of the cut. NaN is the largest V. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "method/method.h"
+#include "reduce/cut.h"
+
+#include <string.h>
+
+struct sce {
+    double select_topk;
+};
+
+static const struct ldl_param params[] = {
+    LDL_PARAM_DOUBLE(struct sce, select_topk, 0, 1, 1,
+                     "share of the elements that is kept: those in which the models differ most"),
+};
+
+/* ---- the selection ---- */
+
+struct state {
+    const struct ldl_kern *k;
+    uint64_t n;
+    float share;
+    int counting;
+    struct ldl_cut cut;
+};
+
+struct acc {
+    uint64_t differing;
+    struct ldl_kth_acc cut;
+};
+
+/* V of a run, in its scratch. */
+static float *variance_of(const struct ldl_kern *k, const struct ldl_runs *run)
+{
+    _Static_assert(LDL_RUNS_SCRATCH >= 2 * LDL_BLOCK * sizeof(double), "mean and square");
+    double *mean = run->scratch, *square = mean + LDL_BLOCK;
+    memset(mean, 0, run->n * sizeof *mean);
+    memset(square, 0, run->n * sizeof *square);
+    for (size_t i = 0; i < run->m; i++)
+        k->welford(mean, square, (double)(i + 1), run->t[i], run->n);
+    float *v = run->scratch;
+    k->variance(v, square, (double)run->m, run->n);
+    return v;
+}
+
+static void end(void *state)
+{
+    if (state)
+        ldl_cut_end(&((struct state *)state)->cut);
+    ldl_free(state);
+}
+
+static int begin(void **out, const struct ldl_subject *s, const void *params_in, size_t m,
+                 struct ldl_err *err)
+{
+    const struct sce *p = params_in;
+    (void)m;
+    if (p->select_topk >= 1)
+        return 0;
+    struct state *st = ldl_calloc(1, sizeof *st);
+    if (!st)
+        return ldl_oom(err);
+    *st = (struct state){ .k = s->k, .n = s->n, .share = (float)p->select_topk, .counting = 1 };
+    *out = st;
+    return 0;
+}
+
+static uint64_t stride(const void *state)
+{
+    const struct state *st = state;
+    return st->counting ? 1 : ldl_cut_stride(&st->cut);
+}
+
+static int acc_begin(void *state, void **out, struct ldl_err *err)
+{
+    const struct state *st = state;
+    struct acc *a = ldl_calloc(1, sizeof *a);
+    if (!a)
+        return ldl_oom(err);
+    int rc = st->counting ? 0 : ldl_cut_acc_begin(&st->cut, &a->cut, err);
+    if (rc)
+        ldl_free(a);
+    else
+        *out = a;
+    return rc;
+}
+
+static void acc_end(void *acc)
+{
+    if (acc)
+        ldl_kth_acc_end(&((struct acc *)acc)->cut);
+    ldl_free(acc);
+}
+
+static int scan(void *state, void *acc, const struct ldl_runs *run, struct ldl_err *err)
+{
+    struct state *st = state;
+    struct acc *a = acc;
+    const float *v = variance_of(st->k, run);
+    (void)err;
+    if (st->counting)
+        a->differing += st->k->band_count(v, run->n, 1, LDL_MAG_LAST + 1u);
+    else
+        ldl_cut_scan(&st->cut, &a->cut, run->first, v, run->n);
+    return 0;
+}
+
+static int counted(struct state *st, void *const *acc, size_t naccs, struct ldl_err *err)
+{
+    uint64_t differing = 0;
+    for (size_t i = 0; i < naccs; i++)
+        differing += ((const struct acc *)acc[i])->differing;
+    float selected = (float)differing * st->share;
+    uint64_t k = LDL_MIN((uint64_t)selected, differing);
+    st->counting = 0;
+    return ldl_cut_begin(&st->cut, st->k, st->n, LDL_BLOCK, st->n - k, LDL_CUT_LOWER_HIGH, err);
+}
+
+static int solve_round(void *state, void *const *acc, size_t naccs, struct ldl_err *err)
+{
+    struct state *st = state;
+    if (st->counting)
+        return counted(st, acc, naccs, err);
+    struct ldl_kth_acc **cut = ldl_alloc(naccs * sizeof *cut);
+    if (!cut)
+        return ldl_oom(err);
+    for (size_t i = 0; i < naccs; i++)
+        cut[i] = &((struct acc *)acc[i])->cut;
+    int rc = ldl_cut_solve(&st->cut, cut, naccs, err);
+    ldl_free(cut);
+    return rc;
+}
+
+/* What is selected has a V that is not 0, as there are no more than k of them. */
+static void apply(const struct ldl_kern *k, const void *state, const struct ldl_runs *run)
+{
+    const struct state *st = state;
+    float *v = variance_of(k, run);
+    size_t at = ldl_cut_place(&st->cut, run->first, v, run->n);
+    k->trim(v, ldl_cut_high(&st->cut, 1), 1, at);
+    k->trim(v + at, ldl_cut_high(&st->cut, 0), 1, run->n - at);
+    for (size_t i = 0; i < run->m; i++)
+        k->keep_where(run->t[i], v, run->n);
+}
+
+static uint64_t state_bytes(const void *params_in, uint64_t n, uint64_t cols)
+{
+    (void)cols;
+    return ((const struct sce *)params_in)->select_topk >= 1
+               ? 0
+               : sizeof(struct state) + ldl_cut_state_bytes(n, LDL_BLOCK);
+}
+
+static uint64_t acc_bytes(const void *params_in, uint64_t n, uint64_t cols)
+{
+    (void)cols;
+    return ((const struct sce *)params_in)->select_topk >= 1
+               ? 0
+               : sizeof(struct acc) + ldl_kth_acc_bytes(n);
+}
+
+static const struct ldl_rounds rounds = {
+    .rounds = "1 (3 to 5 with select_topk)",
+    .state_bytes = state_bytes,
+    .acc_bytes = acc_bytes,
+    .begin = begin,
+    .stride = stride,
+    .acc_begin = acc_begin,
+    .acc_end = acc_end,
+    .scan = scan,
+    .solve = solve_round,
+    .apply = apply,
+    .end = end,
+};
+
+/* ---- the weights and the signs ---- */
+
+static size_t facts_of(size_t m)
+{
+    return m + 1;
+}
+
+static void fact(const struct ldl_kern *k, const void *params_in, const struct ldl_runs *run,
+                 double *f)
+{
+    (void)params_in;
+    for (size_t i = 0; i < run->m; i++)
+        f[i] = k->sum_squares(run->t[i], run->n);
+    f[run->m] = (double)run->n;
+}
+
+static void solve(const void *params_in, size_t m, const double *sums, double *plain)
+{
+    double all = 0;
+    (void)params_in;
+    for (size_t i = 0; i < m; i++)
+        all += plain[i] = sums[i] / sums[m];
+    for (size_t i = 0; i < m; i++)
+        plain[i] = all < 1e-6 ? 1 / (double)m : plain[i] / all;
+}
+
+static void map(const struct ldl_kern *k, const void *params_in, size_t m, const double *plain,
+                const struct ldl_runs *run, float *out)
+{
+    float *vote = ldl_runs_floats(run), *share = run->scratch;
+    (void)params_in;
+    memcpy(vote, run->t[0], run->n * sizeof *vote);
+    for (size_t i = 1; i < m; i++)
+        k->add(vote, run->t[i], run->n);
+    k->zero(out, run->n);
+    k->zero(share, run->n);
+    for (size_t i = 0; i < m; i++)
+        k->concur(out, share, (float)plain[i], run->t[i], vote, run->n);
+    k->divide_least(out, share, 1e-6f, run->n);
+}
+
+const struct ldl_combiner ldl_combiner_sce = {
+    .name = "sce",
+    .summary = "select where the models differ most, weigh by size, elect a sign",
+    .reference = "arXiv:2408.07990",
+    .param = params,
+    .nparams = LDL_COUNT(params),
+    .params_bytes = sizeof(struct sce),
+    .min_models = 1,
+    .max_models = LDL_MAX_MODELS,
+    .needs_base = 1,
+    .rounds = &rounds,
+    .facts_of = facts_of,
+    .fact = fact,
+    .solve = solve,
+    .map = map,
+};

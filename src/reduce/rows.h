@@ -1,0 +1,58 @@
+/* rows.h -- whole rows of a tensor that comes in blocks, in any order, on any threads.
+ *
+ * A row inside one block is shown at once. One that lies in several is put together in a slot, and
+ * shown by the thread that brings its last part. There are few slots, so that memory is bounded: a
+ * row that finds none is left for the next round. Blocks that come about in order need one round. Each
+ * row is shown once. A row of more than LDL_ROW_MOST elements is shown in equal parts that are not
+ * longer than that, as if they were rows. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef LDL_REDUCE_ROWS_H
+#define LDL_REDUCE_ROWS_H
+
+#include <pthread.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "base/err.h"
+
+enum { LDL_ROW_MOST = 1 << 18, LDL_ROW_SLOTS = 256, LDL_ROW_SLOT_ELEMS = 1 << 21 };
+
+struct ldl_row_slot {
+    uint64_t first; /* element of the tensor */
+    size_t have;    /* 0: free */
+    float *x;
+};
+
+struct ldl_rows {
+    uint64_t n, cols, block, part; /* part: elements of a row that are shown together */
+    uint64_t blocks;
+    pthread_mutex_t lock;
+    unsigned char *fate; /* of the row that ends in this block and began before it */
+    size_t slots;
+    int ready, again, missed; /* ready: the lock is there; again: this is not the first round */
+    struct ldl_row_slot slot[LDL_ROW_SLOTS];
+};
+
+/* A row: x may be overwritten. split: it began in an earlier block than the one where it ends. */
+struct ldl_row {
+    uint64_t first;
+    size_t n;
+    float *x;
+    int split;
+};
+
+/* n > 0 elements, cols > 0 of them in a row; a zeroed struct may be ended. */
+int ldl_rows_begin(struct ldl_rows *r, uint64_t n, uint64_t cols, uint64_t block,
+                   struct ldl_err *err);
+void ldl_rows_end(struct ldl_rows *r);
+/* Longest row that is shown. */
+size_t ldl_rows_longest(const struct ldl_rows *r);
+/* A whole block of the tensor. Calls `show` for each row that is complete with it; those inside the block
+ * in their order, and with memory of x. */
+int ldl_rows_put(struct ldl_rows *r, uint64_t first, float *x, size_t n,
+                 void (*show)(void *context, const struct ldl_row *row), void *context,
+                 struct ldl_err *err);
+/* All blocks were put: 1 when they are wanted once more, 0 when every row was shown. */
+int ldl_rows_more(struct ldl_rows *r);
+uint64_t ldl_rows_state_bytes(uint64_t n, uint64_t block);
+
+#endif

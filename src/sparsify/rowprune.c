@@ -1,0 +1,246 @@
+/* rowprune.c -- drop elements of each row at random, small changes rather.     arXiv:2406.11617 (DELLA)
+ *
+ *   r = 0 .. c-1   rank of |t| in its row of c elements, ascending; equals share their mean rank
+ *   p = density - epsilon + 2 * epsilon * r / (c - 1)         f64; density when c is 1
+ *   t = draw < p ? t * factor : 0              draws as in dare.c: see draw.h
+ *   factor = |t|_1 / |t that stayed|_1         rescale; see l1.h
+ *
+ * That is mergekit's form; magprune.c is Paddle's, which ranks the whole tensor. density >= 1 leaves
+ * the tensor as it is; 0 gives zeros. A NaN is larger than infinity, and all NaN are equal. Rows of
+ * more than 2^18 elements are ranked in equal parts: see rows.h.
+ *
+ * The scan decides: it leaves one bit for each element, and the sums for the factor. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sparsify/sparsify.h"
+#include "kern/row.h"
+#include "reduce/draw.h"
+#include "reduce/l1.h"
+#include "reduce/rows.h"
+
+struct rowprune {
+    double density, epsilon;
+    int rescale;
+};
+
+static const struct ldl_param params[] = {
+    LDL_PARAM_DENSITY(struct rowprune),
+    LDL_PARAM_DOUBLE(struct rowprune, epsilon, 0, 1, 0.15,
+                     "how far the keep probability may be from density, up and down"),
+    LDL_PARAM_RESCALE(struct rowprune),
+};
+
+struct state {
+    const struct ldl_kern *k;
+    struct rowprune p;
+    struct ldl_draw draw;
+    enum { SCANNING, DECIDED, UNTOUCHED, ZEROS } step;
+    float factor;
+    uint32_t *bits;
+    struct ldl_rows rows;
+    struct ldl_l1 l1;
+    double *split; /* what stays of the row that ends in this block and began before it */
+};
+
+struct acc {
+    uint64_t *key, *tmp;
+    uint32_t *rank2;
+    uint32_t draw[LDL_BLOCK], on[LDL_BLOCK];
+};
+
+static int check(const void *params_in, struct ldl_err *err)
+{
+    const struct rowprune *p = params_in;
+    double low = p->density - p->epsilon, high = p->density + p->epsilon;
+    if (p->density <= 0 || p->density >= 1 || (low > 0 && high < 1))
+        return 0;
+    return ldl_fail(
+        err, LDL_EUSAGE,
+        "density %.9g with epsilon %.9g: epsilon must be so small that density - epsilon "
+        "(%.9g) and density + epsilon (%.9g) are between 0 and 1",
+        p->density, p->epsilon, low, high);
+}
+
+static void end(void *state)
+{
+    struct state *st = state;
+    if (st) {
+        ldl_rows_end(&st->rows);
+        ldl_l1_end(&st->l1);
+        ldl_free(st->split);
+        ldl_free(st->bits);
+    }
+    ldl_free(st);
+}
+
+static int begin_scan(struct state *st, const struct ldl_subject *s, struct ldl_err *err)
+{
+    if (s->cols == 0)
+        return ldl_fail(err, LDL_EIO, "rowprune: the rows of tensor %s are not known", s->tensor);
+    st->bits = ldl_calloc((s->n + 31) / 32, sizeof *st->bits);
+    if (!st->bits)
+        return ldl_oom(err);
+    int rc = ldl_rows_begin(&st->rows, s->n, s->cols, LDL_BLOCK, err);
+    if (rc || !st->p.rescale)
+        return rc;
+    st->split = ldl_calloc((s->n + LDL_BLOCK - 1) / LDL_BLOCK, sizeof *st->split);
+    return st->split ? ldl_l1_begin(&st->l1, s->n, LDL_BLOCK, err) : ldl_oom(err);
+}
+
+static int begin(void **out, const struct ldl_subject *s, const void *params_in,
+                 struct ldl_err *err)
+{
+    struct state *st = ldl_calloc(1, sizeof *st);
+    if (!st)
+        return ldl_oom(err);
+    st->k = s->k;
+    st->p = *(const struct rowprune *)params_in;
+    st->factor = 1.0f;
+    st->step = st->p.density >= 1 ? UNTOUCHED : st->p.density > 0 ? SCANNING : ZEROS;
+    ldl_draw_init(&st->draw, s->seed, s->tensor, s->model);
+    int rc = st->step == SCANNING ? begin_scan(st, s, err) : 0;
+    if (rc)
+        end(st);
+    else
+        *out = st;
+    return rc;
+}
+
+static uint64_t stride(const void *state)
+{
+    return ((const struct state *)state)->step == SCANNING;
+}
+
+static void acc_end(void *acc)
+{
+    struct acc *a = acc;
+    if (a) {
+        ldl_free(a->key);
+        ldl_free(a->tmp);
+        ldl_free(a->rank2);
+    }
+    ldl_free(a);
+}
+
+static int acc_begin(void *state, void **out, struct ldl_err *err)
+{
+    size_t n = ldl_rows_longest(&((struct state *)state)->rows);
+    struct acc *a = ldl_calloc(1, sizeof *a);
+    if (!a)
+        return ldl_oom(err);
+    a->key = ldl_alloc(n * sizeof *a->key);
+    a->tmp = ldl_alloc(n * sizeof *a->tmp);
+    a->rank2 = ldl_alloc(n * sizeof *a->rank2);
+    if (!a->key || !a->tmp || !a->rank2) {
+        acc_end(a);
+        return ldl_oom(err);
+    }
+    *out = a;
+    return 0;
+}
+
+struct context {
+    struct state *st;
+    struct acc *acc;
+};
+
+static void decide_row(void *context, const struct ldl_row *row)
+{
+    struct state *st = ((struct context *)context)->st;
+    struct acc *a = ((struct context *)context)->acc;
+    double p = st->p.density, step = 0, sum = 0;
+    if (row->n > 1) {
+        p -= st->p.epsilon;
+        step = st->p.epsilon / (double)(row->n - 1); /* of half a rank */
+    }
+    ldl_row_ranks(a->rank2, a->key, a->tmp, row->x, row->n);
+    for (size_t at = 0; at < row->n; at += LDL_BLOCK) {
+        size_t n = LDL_MIN(row->n - at, (size_t)LDL_BLOCK);
+        float *x = row->x + at;
+        ldl_draw(&st->draw, st->k, a->draw, row->first + at, n);
+        st->k->keep_ranked(x, a->on, a->draw, a->rank2 + at, p, step, n);
+        ldl_bits_set(st->bits, row->first + at, a->on, n);
+        if (st->p.rescale)
+            sum += st->k->sum_mags(x, n);
+    }
+    if (!st->p.rescale)
+        return;
+    uint64_t block = (row->first + row->n - 1) / LDL_BLOCK;
+    if (row->split)
+        st->split[block] = sum;
+    else
+        st->l1.kept[block] += sum;
+}
+
+static int scan(void *state, void *acc, const struct ldl_run *run, struct ldl_err *err)
+{
+    struct state *st = state;
+    struct context c = { st, acc };
+    if (st->p.rescale)
+        ldl_l1_before(&st->l1, st->k, run->first, run->x, run->n);
+    return ldl_rows_put(&st->rows, run->first, run->x, run->n, decide_row, &c, err);
+}
+
+static int solve(void *state, void *const *acc, size_t naccs, struct ldl_err *err)
+{
+    struct state *st = state;
+    (void)acc;
+    (void)naccs;
+    (void)err;
+    if (ldl_rows_more(&st->rows))
+        return 0;
+    st->step = DECIDED;
+    ldl_rows_end(&st->rows);
+    if (!st->p.rescale)
+        return 0;
+    for (uint64_t b = 0; b < st->l1.blocks; b++)
+        st->l1.kept[b] += st->split[b];
+    st->factor = ldl_l1_factor(&st->l1);
+    ldl_l1_end(&st->l1);
+    ldl_free(st->split);
+    st->split = NULL;
+    return 0;
+}
+
+static void apply(const struct ldl_kern *k, const void *state, const struct ldl_run *run)
+{
+    const struct state *st = state;
+    if (st->step == DECIDED)
+        k->keep_bits(run->x, st->bits + run->first / 32, st->factor, run->n);
+    else if (st->step == ZEROS)
+        k->zero(run->x, run->n);
+}
+
+static uint64_t state_bytes(uint64_t n)
+{
+    return sizeof(struct state) + (n + 31) / 32 * sizeof(uint32_t) +
+           ldl_rows_state_bytes(n, LDL_BLOCK) + ldl_l1_state_bytes(n, LDL_BLOCK) +
+           (n / LDL_BLOCK + 1) * sizeof(double);
+}
+
+static uint64_t acc_bytes(uint64_t n)
+{
+    return sizeof(struct acc) +
+           LDL_MIN(n, (uint64_t)LDL_ROW_MOST) * (2 * sizeof(uint64_t) + sizeof(uint32_t));
+}
+
+const struct ldl_sparsifier ldl_sparsifier_rowprune = {
+    .name = "rowprune",
+    .summary = "drop changes of each row at random, small ones rather than large ones",
+    .reference = "arXiv:2406.11617",
+    .param = params,
+    .nparams = LDL_COUNT(params),
+    .params_bytes = sizeof(struct rowprune),
+    .rounds = "1",
+    .random = 1,
+    .check = check,
+    .state_bytes = state_bytes,
+    .acc_bytes = acc_bytes,
+    .begin = begin,
+    .stride = stride,
+    .acc_begin = acc_begin,
+    .acc_end = acc_end,
+    .scan = scan,
+    .solve = solve,
+    .apply = apply,
+    .end = end,
+};
