@@ -212,6 +212,17 @@ static int by_text(const void *a, const void *b)
     return order ? order : x->len < y->len ? -1 : x->len > y->len;
 }
 
+/* How the first model that has it as an added token has it. */
+static unsigned flags_of(const struct ldl_join *j, const char *text)
+{
+    for (size_t i = 0; i < j->n; i++) {
+        const struct ldl_token *f = ldl_vocab_find(j->party[i].vocab, text, strlen(text));
+        if (f && f->added)
+            return f->flags;
+    }
+    return LDL_TOKEN_NORMALIZED;
+}
+
 /* Each rule to its token; tokens of rules that nobody has are appended. */
 static int take_rules(struct ldl_join *j, struct ldl_err *err)
 {
@@ -234,7 +245,7 @@ static int take_rules(struct ldl_join *j, struct ldl_err *err)
         const char *text = t->rule[i].token;
         if (id[i] == UINT64_MAX) {
             id[i] = j->ntokens;
-            rc = append(j, text, strlen(text), LDL_TOKEN_NORMALIZED, err);
+            rc = append(j, text, strlen(text), flags_of(j, text), err);
         }
         if (rc == 0)
             j->token[id[i]].rule = &t->rule[i];
