@@ -3,8 +3,8 @@
 
 For each folder of $LADLE_SHARED/golden/mergekit, by the field `compare` of its case.json:
 
-    exact, close, statistical   as ../shared/tools/compare_ckpt.py judges them; also the names of the files, and
-                                the keys of config.json that mergekit changed
+    exact, close, statistical   as ../shared/tools/compare_ckpt.py judges them; also the names of the files,
+                                the keys of config.json that mergekit changed, and the tokens of tokenizer.json
     error                       a refusal in one line, nothing left behind
     differs                     ladle decided otherwise: it must succeed or refuse as the case says, and be
                                 what `ladle_expected` says where it says something
@@ -77,6 +77,24 @@ def unscaled(out, folder):
     return problems
 
 
+def check_vocabulary(out, folder):
+    """The tokens of the output's tokenizer, in all places that list them, against the recorded ones."""
+    path = os.path.join(folder, "expected_vocab.json")
+    if not os.path.exists(path):
+        return []
+    with open(path) as f:
+        want = json.load(f)
+    with open(os.path.join(out, "tokenizer.json")) as f:
+        tokenizer = json.load(f)
+    with open(os.path.join(out, "tokenizer_config.json")) as f:
+        config = json.load(f)
+    added = {t["content"]: t for t in tokenizer["added_tokens"]}
+    have = {**tokenizer["model"]["vocab"], **{text: t["id"] for text, t in added.items()}}
+    problems = [] if have == want else [f"tokenizer.json: {sorted(set(have.items()) ^ set(want.items()))}"]
+    listed = {t["content"]: {**t, "id": int(i)} for i, t in config["added_tokens_decoder"].items()}
+    return problems + ([] if listed == added else ["tokenizer_config.json: its added tokens are not those of tokenizer.json"])
+
+
 def template_problems(out, folder, case):
     """The recorded chat template. Those of built-in formats are in words of our own: what they make is compared."""
     made, recorded = (os.path.join(*p) for p in ((out, "chat_template.jinja"), (folder, "expected_chat_template.jinja")))
@@ -141,7 +159,7 @@ def judge(folder, case):
         if not problems:
             special = SPECIAL.get(os.path.basename(folder))
             problems = special(out, folder) if special else differences(out, folder, case)
-            problems += check_files(out, folder, case)
+            problems += check_files(out, folder, case) + check_vocabulary(out, folder)
         return problems, case["compare"]
 
 

@@ -135,7 +135,8 @@ static void put_output(struct ldl_buf *b, const struct ldl_plan *p)
     if (p->recipe.card.len)
         ldl_buf_puts(b, "  README.md\n");
     for (size_t i = 0; i < p->side.n; i++)
-        ldl_buf_printf(b, "  %s (from %s%s)\n", p->side.name[i], p->side_dir,
+        ldl_buf_printf(b, "  %s (from %s%s)\n", p->side.name[i],
+                       ldl_plan_side_dir(p, p->side.name[i]),
                        ldl_plan_edited(p, p->side.name[i]) ? ", edited" : "");
 }
 

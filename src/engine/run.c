@@ -37,7 +37,7 @@ static uint64_t side_bytes(const struct ldl_plan *p)
     uint64_t sum = 0;
     struct stat st;
     for (size_t i = 0; i < p->side.n; i++) {
-        char *path = ldl_path_join(p->side_dir, p->side.name[i]);
+        char *path = ldl_path_join(ldl_plan_side_dir(p, p->side.name[i]), p->side.name[i]);
         if (path && stat(path, &st) == 0)
             sum += (uint64_t)st.st_size;
         ldl_free(path);
@@ -49,7 +49,7 @@ static int with_spec(const struct ldl_plan *p,
                      int (*use)(void *ctx, const struct ldl_output_spec *, struct ldl_err *),
                      void *ctx, struct ldl_err *err)
 {
-    size_t n = 0, most = 0;
+    size_t n = 0, most = 2; /* the donor, the tokenizer */
     for (size_t i = 0; i < ldl_plan_inputs(p); i++)
         most += 1 + p->model[i].also_dir.n;
     const char **dir = ldl_calloc(most, sizeof *dir);
@@ -61,6 +61,10 @@ static int with_spec(const struct ldl_plan *p,
         for (size_t d = 0; d < m->also_dir.n; d++)
             dir[n++] = m->also_dir.name[d];
     }
+    if (p->donor.dir)
+        dir[n++] = p->donor.lone ? p->donor.file[0].path : p->donor.dir;
+    if (p->tokenizer_dir)
+        dir[n++] = p->tokenizer_dir;
     /* A model card is this run's own; where it writes none, a README.md is the user's. */
     static const char *const card[] = { "README.md" };
     int has_card = p->recipe.card.len > 0;
@@ -124,10 +128,8 @@ static int put_small_files(struct run *r, struct ldl_err *err)
     for (size_t i = 0; rc == 0 && i < p->side.n; i++) {
         const char *name = p->side.name[i];
         const struct ldl_buf *text = ldl_plan_edited(p, name);
-        if (text)
-            rc = ldl_output_put(&r->output, name, text->text, text->len, err);
-        else
-            rc = ldl_output_copy(&r->output, p->side_dir, name, err);
+        rc = text ? ldl_output_put(&r->output, name, text->text, text->len, err)
+                  : ldl_output_copy(&r->output, ldl_plan_side_dir(p, name), name, err);
     }
     if (rc == 0 && p->recipe.config.len)
         rc = ldl_output_put(&r->output, p->recipe.config_name, p->recipe.config.text,

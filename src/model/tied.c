@@ -222,6 +222,11 @@ int ldl_tied_is_head(const char *name)
     return is_one_of(name, heads, LDL_COUNT(heads)) && !strpbrk(name, "0123456789");
 }
 
+int ldl_tied_is_embedding(const char *name)
+{
+    return is_one_of(name, embeddings, LDL_COUNT(embeddings));
+}
+
 const char *ldl_tied_head_of(const struct ldl_model *m, const struct ldl_view *v)
 {
     static const char *const pair[][2] = {

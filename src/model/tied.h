@@ -19,6 +19,8 @@ int ldl_models_tie(struct ldl_model *model, size_t n, struct ldl_err *err);
 
 /* Is it the name of a model's head (and not of a numbered layer's output)? */
 int ldl_tied_is_head(const char *name);
+/* Is it the name of an embedding of tokens? */
+int ldl_tied_is_embedding(const char *name);
 /* What the model's head is called whose embedding is v, where the config ties them and the names leave
  * no doubt; else NULL. */
 const char *ldl_tied_head_of(const struct ldl_model *m, const struct ldl_view *v);

@@ -181,7 +181,7 @@ static int edit_json(struct ldl_plan *p, const char *name, const char *value, st
 {
     const struct ldl_edit edit = { member, value, 0 };
     struct ldl_buf text = { 0 };
-    char *path = ldl_path_join(p->side_dir, name);
+    char *path = ldl_path_join(ldl_plan_side_dir(p, name), name);
     int was = ldl_plan_edited(p, name) != NULL;
     int rc = path ? ldl_plan_read_side(p, name, TEMPLATE_MAX_BYTES, &text, err) : ldl_oom(err);
     struct ldl_buf *out = ldl_plan_edit(p, name);

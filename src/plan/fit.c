@@ -4,7 +4,8 @@
  *              names of a model are those of the first without a prefix, they get it (or the first's
  *              names are used the other way round)
  *   rows       embeddings and heads of different height are cut to the common rows, with a note; the
- *              configuration's vocab_size then says how many these are */
+ *              configuration's vocab_size then says how many these are; but where a recipe asks for a
+ *              vocabulary, rows follow their tokens (vocab.c) */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "model/layers.h"
 #include "plan/parts.h"
@@ -163,9 +164,12 @@ static int fit_rows(struct ldl_plan *p, struct ldl_err *err)
 
 int ldl_plan_fit(struct ldl_plan *p, struct ldl_err *err)
 {
-    if (p->recipe.nslices ||
-        p->recipe.names_rule == LDL_NAMES_ALL) /* there, models are compared tensor by tensor */
-        return 0;
-    fit_prefixes(p);
-    return fit_rows(p, err);
+    int mapped = 0, rc = 0;
+    /* Where slices or a rule of names speak, models are compared tensor by tensor. */
+    int whole = !p->recipe.nslices && p->recipe.names_rule != LDL_NAMES_ALL;
+    if (whole)
+        fit_prefixes(p);
+    if (p->recipe.tokenizer.kind != LDL_TOKENIZER_COPIED)
+        rc = ldl_plan_vocab(p, &mapped, err);
+    return rc || mapped || !whole ? rc : fit_rows(p, err);
 }

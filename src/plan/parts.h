@@ -21,7 +21,6 @@ int ldl_plan_index(struct ldl_plan *p, struct ldl_err *err);
 int ldl_plan_fit(struct ldl_plan *p, struct ldl_err *err);
 /* Leaves out what not all models have. */
 int ldl_plan_common(struct ldl_plan *p, struct ldl_err *err);
-int ldl_plan_tokenizers(const struct ldl_plan *p, struct ldl_err *err);
 /* plan.c: everything up to the jobs, which is all that a result needs. */
 int ldl_plan_begin(struct ldl_plan *p, struct ldl_recipe *recipe, struct ldl_results *results,
                    struct ldl_err *err);
@@ -30,6 +29,11 @@ int ldl_plan_open(struct ldl_plan *p, struct ldl_model *m, const char *asked, co
                   struct ldl_err *err);
 int ldl_results_new(struct ldl_plan *p, struct ldl_err *err);
 void ldl_results_free(struct ldl_results *x);
+/* vocab.c: one vocabulary for all, with the rows that go with it. *mapped: 0 when there was nothing
+ * to do, since the tokenizers are not read, and the same. */
+int ldl_plan_vocab(struct ldl_plan *p, int *mapped, struct ldl_err *err);
+/* side.c: refuses tokenizers that are not the same bytes. */
+int ldl_plan_same_tokenizers(const struct ldl_plan *p, struct ldl_err *err);
 /* side.c: what comes along, and config.json as it will be. */
 int ldl_plan_side(struct ldl_plan *p, struct ldl_err *err);
 /* The model that gives the side files. */

@@ -49,8 +49,6 @@ static int open_models(struct ldl_plan *p, struct ldl_err *err)
     p->nmodels = r->nmodels;
     p->base = r->base ? &p->model[n - 1] : NULL;
     int rc = r->donor ? ldl_plan_open(p, &p->donor, r->donor, NULL, err) : 0;
-    if (rc == 0)
-        rc = ldl_plan_tokenizers(p, err);
     if (rc == 0 && r->names_rule == LDL_NAMES_COMMON)
         rc = ldl_plan_common(p, err);
     if (rc == 0 && r->fill)
@@ -151,6 +149,7 @@ void ldl_plan_free(struct ldl_plan *p)
     ldl_buf_free(&p->index);
     for (size_t i = 0; i < p->nedited; i++)
         ldl_buf_free(&p->edited[i].text);
+    ldl_free(p->tokenizer_dir);
     ldl_names_free(&p->side);
     for (size_t i = 0; i < p->nmerges; i++)
         ldl_merge_free(&p->merge[i]);

@@ -41,7 +41,7 @@ struct ldl_shard {
 };
 
 /* A side file whose text is ours. */
-enum { LDL_EDITED = 4 };
+enum { LDL_EDITED = 8 };
 struct ldl_edited {
     const char *name;
     struct ldl_buf text; /* empty: it is copied after all */
@@ -81,6 +81,7 @@ struct ldl_plan {
     struct ldl_names side;                /* relative paths */
     struct ldl_edited edited[LDL_EDITED]; /* of those, the ones that are not copied */
     size_t nedited;
+    char *tokenizer_dir; /* where the tokenizer's files come from; NULL: side_dir */
     struct ldl_results *results;
     int owns_results;
     uint64_t cost;      /* models that are read for it, those behind results counted each time */
@@ -95,6 +96,8 @@ void ldl_plan_free(struct ldl_plan *p);
 int ldl_plan_report(const struct ldl_plan *p, struct ldl_buf *b, struct ldl_err *err);
 /* The text of a side file, or NULL: it is copied. */
 const struct ldl_buf *ldl_plan_edited(const struct ldl_plan *p, const char *name);
+/* Where a side file comes from. */
+const char *ldl_plan_side_dir(const struct ldl_plan *p, const char *name);
 /* Elements of a row: all of a tensor with one dimension, else of what hangs on one index of dim 0. */
 static inline uint64_t ldl_job_cols(const struct ldl_job *j)
 {

@@ -1,6 +1,7 @@
 /* side.c -- the files that come along with the weights, and the edits of config.json. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "model/fp8_out.h"
+#include "model/tokenizer.h"
 #include "plan/parts.h"
 
 #include <stdio.h>
@@ -95,7 +96,7 @@ int ldl_plan_read_side(const struct ldl_plan *p, const char *name, uint64_t max_
         ldl_buf_put(text, now->text, now->len);
         return text->failed ? ldl_oom(err) : 0;
     }
-    char *path = ldl_path_join(p->side_dir, name);
+    char *path = ldl_path_join(ldl_plan_side_dir(p, name), name);
     int rc = path ? ldl_read_file(path, max_bytes, text, err) : ldl_oom(err);
     ldl_free(path);
     return rc;
@@ -221,20 +222,17 @@ static int check_tokenizer(const char *with, const char *dir, const char *asked,
             return ldl_fail(
                 err, LDL_EUSAGE,
                 "tokenizer_source: %s has another %s than %s, and joining tokenizers is "
-                "not in this build",
+                "not in this build where one of them has no tokenizer.json",
                 asked, names[k], with);
     }
     return 0;
 }
 
-/* A recipe that asks for a tokenizer of several is followed where they are one anyway. */
-int ldl_plan_tokenizers(const struct ldl_plan *p, struct ldl_err *err)
+int ldl_plan_same_tokenizers(const struct ldl_plan *p, struct ldl_err *err)
 {
-    const char *with = ldl_plan_giver(p)->dir, *asked = p->recipe.tokenizer;
+    const char *with = ldl_plan_giver(p)->dir, *asked = p->recipe.tokenizer.model;
     char *path = NULL;
     int rc = 0;
-    if (!p->recipe.same_tokenizers)
-        return 0;
     if (asked && (rc = ldl_resolve(asked, &path, err)) == 0)
         rc = check_tokenizer(with, path, asked, err);
     ldl_free(path);
@@ -260,6 +258,38 @@ static int take_made_files(struct ldl_plan *p, const struct ldl_plan *made, stru
     return 0;
 }
 
+static int is_tokenizer_file(const char *name)
+{
+    size_t i = 0;
+    while (ldl_tokenizer_files[i] && strcmp(ldl_tokenizer_files[i], name) != 0)
+        i++;
+    return ldl_tokenizer_files[i] != NULL;
+}
+
+/* The tokenizer's files of another folder in the place of these. */
+static int exchange_tokenizer(struct ldl_plan *p, struct ldl_err *err)
+{
+    struct ldl_names all = { 0 };
+    int rc = 0, there;
+    for (size_t i = 0; rc == 0 && i < p->side.n; i++)
+        if (!is_tokenizer_file(p->side.name[i]))
+            rc = ldl_names_add(&all, p->side.name[i]) ? ldl_oom(err) : 0;
+    for (size_t i = 0; rc == 0 && ldl_tokenizer_files[i]; i++) {
+        there = ldl_side_check(p->tokenizer_dir, ldl_tokenizer_files[i], err);
+        rc = there < 0 ? -there : 0;
+        if (there > 0 && ldl_names_add(&all, ldl_tokenizer_files[i]))
+            rc = ldl_oom(err);
+    }
+    ldl_names_free(&p->side);
+    p->side = all;
+    return rc;
+}
+
+const char *ldl_plan_side_dir(const struct ldl_plan *p, const char *name)
+{
+    return p->tokenizer_dir && is_tokenizer_file(name) ? p->tokenizer_dir : p->side_dir;
+}
+
 int ldl_plan_side(struct ldl_plan *p, struct ldl_err *err)
 {
     const struct ldl_model *from = ldl_plan_giver(p);
@@ -267,6 +297,8 @@ int ldl_plan_side(struct ldl_plan *p, struct ldl_err *err)
     int rc = from->made_by          ? take_made_files(p, from->made_by, err)
              : p->recipe.copy_given ? take_asked_files(p, err)
                                     : take_usual_files(p, from, err);
+    if (rc == 0 && p->tokenizer_dir)
+        rc = exchange_tokenizer(p, err);
     if (rc == 0)
         rc = edit_config(p, from, err);
     return rc ? rc : ldl_plan_chat(p, err);

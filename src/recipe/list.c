@@ -70,7 +70,7 @@ void ldl_recipe_free(struct ldl_recipe *r)
     if (r->text)
         r->text_free(r->text);
     ldl_free(r->donor);
-    ldl_free(r->tokenizer);
+    ldl_free(r->tokenizer.rule);
     ldl_free(r->chat_template);
     ldl_free(r->report);
     ldl_buf_free(&r->card);

@@ -3,7 +3,8 @@
  *   mergekit.c        the command line, and what follows from the recipe as a whole
  *   mergekit_read.c   the recipe's text: models, slices, method
  *   mergekit_fill.c   the value of a parameter for a model and a tensor
- *   mergekit_chat.c   the chat template */
+ *   mergekit_chat.c   the chat template
+ *   mergekit_tokenizer.c  the vocabulary */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef LDL_RECIPE_MERGEKIT_H
 #define LDL_RECIPE_MERGEKIT_H
@@ -33,8 +34,7 @@ struct ldl_mk {
     const struct ldl_yaml_node *module_params; /* of modules: {default: ...} */
     const struct ldl_method *method;
     const char *base, *dtype;
-    const char *tokenizer; /* tokenizer_source, or NULL */
-    int whole;             /* models, not slices */
+    int whole; /* models, not slices */
     struct ldl_mk_slice *slice;
     size_t nslices;
     /* Entries in the order of ldl_place.from: those that are not the base. */
@@ -47,6 +47,12 @@ int ldl_mk_read(struct ldl_mk *mk, struct ldl_recipe *r, const char *path, size_
                 int strict, struct ldl_err *err);
 /* The documents of a file. names: of each, "" for the one that has none, which is number *main. */
 int ldl_mk_documents(const char *path, struct ldl_names *names, size_t *main, struct ldl_err *err);
+/* mergekit_tokenizer.c: tokenizer_source and tokenizer, into r->tokenizer. */
+int ldl_mk_take_tokenizer(struct ldl_mk *mk, struct ldl_recipe *r, int strict, struct ldl_err *err);
+/* Keys of a map that are not known: notes, or an error when strict. */
+int ldl_mk_check_keys(struct ldl_mk *mk, struct ldl_recipe *r, int strict,
+                      const struct ldl_yaml_node *map, const char *const *known, size_t n,
+                      struct ldl_err *err);
 /* chat_template: into r. */
 int ldl_mk_chat(const struct ldl_mk *mk, struct ldl_recipe *r, struct ldl_err *err);
 void ldl_mk_free(void *mk); /* and the struct itself */

@@ -66,6 +66,14 @@ static int check_keys(const struct reader *rd, const struct ldl_yaml_node *map,
     return rc;
 }
 
+int ldl_mk_check_keys(struct ldl_mk *mk, struct ldl_recipe *r, int strict,
+                      const struct ldl_yaml_node *map, const char *const *known, size_t n,
+                      struct ldl_err *err)
+{
+    const struct reader rd = { mk, r, strict, err };
+    return check_keys(&rd, map, known, n);
+}
+
 /* Parameters that every recipe may carry, since they never change a result. */
 static int is_idle(const char *name)
 {
@@ -257,18 +265,6 @@ static int take_method(const struct reader *rd)
                          near ? near : "", near ? "'?" : "");
 }
 
-static int refuse_absent(const struct reader *rd)
-{
-    static const char *const keys[] = { "tokenizer" };
-    for (size_t i = 0; i < LDL_COUNT(keys); i++) {
-        const struct ldl_yaml_node *node = ldl_yaml_find(rd->mk->root, keys[i]);
-        if (node && node->kind != LDL_YAML_NULL)
-            return ldl_yaml_fail(&rd->mk->yaml, node, rd->err, LDL_EUSAGE,
-                                 "%s is not in this build", keys[i]);
-    }
-    return 0;
-}
-
 /* Where models or slices are: the recipe itself, or its only module. */
 static int take_module(const struct reader *rd, const struct ldl_yaml_node **where)
 {
@@ -332,21 +328,17 @@ static int take_root(const struct reader *rd)
                                         "out_dtype",        "parameters", "tokenizer",
                                         "tokenizer_source", "name",       "chat_template" };
     struct ldl_mk *mk = rd->mk;
-    const char *tokenizer;
     int rc = check_keys(rd, mk->root, keys, LDL_COUNT(keys));
-    if (rc == 0)
-        rc = refuse_absent(rd);
     if (rc == 0)
         rc = take_method(rd);
     if (rc == 0)
         rc = take_text(rd, mk->root, "base_model", &mk->base);
     if (rc == 0)
-        rc = take_text(rd, mk->root, "tokenizer_source", &tokenizer);
+        rc = ldl_mk_take_tokenizer(mk, rd->r, rd->strict, rd->err);
     if (rc == 0)
         rc = take_types(rd);
     if (rc == 0)
         rc = take_params(rd, mk->root, &mk->params);
-    mk->tokenizer = rc == 0 ? tokenizer : NULL;
     return rc ? rc : take_parts(rd);
 }
 

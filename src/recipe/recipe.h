@@ -46,6 +46,28 @@ struct ldl_part {
     char *name;
     struct ldl_recipe *recipe;
 };
+/* The row of a token for models that lack it; with force, for all. */
+struct ldl_token_rule {
+    const char *token;
+    const char *model;      /* of which it is the row; NULL: zeros */
+    const char *from_token; /* the row of this token there; NULL: of number id, */
+    int64_t id;             /* or, when that is negative, of the token itself */
+    int force;
+    uint32_t line, column; /* where it is written, in the file of ldl_tokenizer */
+};
+/* The vocabulary of the output. Texts are borrowed from ldl_recipe.text. */
+struct ldl_tokenizer {
+    enum ldl_tokenizer_kind {
+        LDL_TOKENIZER_COPIED, /* the base's files as they are; rows stay where they are */
+        LDL_TOKENIZER_BASE,
+        LDL_TOKENIZER_UNION,
+        LDL_TOKENIZER_OF /* `model`, which need not be merged */
+    } kind;
+    const char *model, *file;
+    struct ldl_token_rule *rule; /* owned */
+    size_t nrules;
+    uint64_t multiple; /* rows are padded to a multiple of it; 0: not */
+};
 
 struct ldl_recipe {
     const struct ldl_language *language;
@@ -99,10 +121,9 @@ struct ldl_recipe {
     struct ldl_buf config;   /* the settings, to be used again; empty: they are not written */
     const char *config_name; /* "merge_config.json" */
     struct ldl_buf card;     /* README.md; empty: none */
-    int same_tokenizers;     /* all models must have the same tokenizer, */
-    char *tokenizer;         /* and this one too, or NULL */
-    char *chat_template;     /* a Jinja text; NULL: as the donor has it, */
-    int chat_auto;           /* or as most models have it */
+    struct ldl_tokenizer tokenizer;
+    char *chat_template; /* a Jinja text; NULL: as the donor has it, */
+    int chat_auto;       /* or as most models have it */
     enum ldl_names_rule names_rule;
     char *report; /* where the audit is written; NULL: nowhere */
     int sorted;   /* tensors are written in the order of their names */
