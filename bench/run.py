@@ -7,13 +7,13 @@
 Each pair is F, A in direct succession, page cache warm, after the output of the one before has been
 removed and written back; a ratio is A / F of its own pair, and the median of at least 7 pairs is
 what counts. Ratios are taken with --no-fsync, since cp does not flush either; the column `fsync`
-is the default, durable, run. Peak memory is the kernel's (wait4, ru_maxrss). Inputs are made by
+is the default, durable, run. Peak memory is the kernel's (VmHWM). Inputs are made by
 make_model.py in --dir when they are not there, and stay.
 
 usage: run.py [--method M ...] [--pairs 7] [--shape qwen0.5b] [--models 2] [--dir DIR] [--json FILE]
        run.py kernels [ARG ...]      runs build/tests/bench_kern: ns per element of every kernel
 Standard library only. SPDX-License-Identifier: Apache-2.0"""
-import argparse, json, os, platform, shutil, statistics, subprocess, sys, tempfile, time
+import argparse, json, os, platform, shutil, statistics, subprocess, sys, tempfile, threading, time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(HERE)
@@ -25,6 +25,21 @@ METHODS = ["linear", "slerp", "ties", "della", "dare_ties"]
 WITH_BASE = {"ties", "della", "della_linear", "dare_linear", "dare_ties"}
 
 
+def watch(pid, peak):
+    """Notes the highest VmHWM of a process until it has none. The ru_maxrss of wait4 will not do: a spawned
+    process begins with its parent's, and this parent has made models."""
+    while True:
+        try:
+            with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as f:
+                seen = [int(line.split()[1]) for line in f if line.startswith("VmHWM")]
+        except OSError:
+            return
+        if not seen:
+            return
+        peak[0] = max(peak[0], seen[0])
+        time.sleep(0.005)
+
+
 def timed(words):
     """(seconds, peak resident MiB) of a command that must succeed."""
     err = tempfile.TemporaryFile()
@@ -32,12 +47,16 @@ def timed(words):
     pid = os.posix_spawn(words[0], words, os.environ, file_actions=[
         (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0), (os.POSIX_SPAWN_OPEN, 1, "/dev/null", os.O_WRONLY, 0),
         (os.POSIX_SPAWN_DUP2, err.fileno(), 2)])
-    _, status, use = os.wait4(pid, 0)
+    peak = [0]
+    watcher = threading.Thread(target=watch, args=(pid, peak))
+    watcher.start()
+    _, status = os.waitpid(pid, 0)
     seconds = time.perf_counter() - start
+    watcher.join()
     if status:
         err.seek(0)
         sys.exit(f"run.py: {' '.join(words)}\n{err.read().decode(errors='replace')}")
-    return seconds, use.ru_maxrss / 1024
+    return seconds, peak[0] / 1024
 
 
 def clear(path):
