@@ -47,12 +47,20 @@ int ldl_mk_read(struct ldl_mk *mk, struct ldl_recipe *r, const char *path, size_
                 int strict, struct ldl_err *err);
 /* The documents of a file. names: of each, "" for the one that has none, which is number *main. */
 int ldl_mk_documents(const char *path, struct ldl_names *names, size_t *main, struct ldl_err *err);
+/* What the steps of reading share. strict: what is not known is an error, else a note. */
+struct ldl_mk_reader {
+    struct ldl_mk *mk;
+    struct ldl_recipe *r;
+    int strict;
+    struct ldl_err *err;
+};
+/* LDL_EUSAGE at the node's place. */
+int ldl_mk_fail(const struct ldl_mk_reader *rd, const struct ldl_yaml_node *node, const char *what);
+/* Keys of a map that are not known. */
+int ldl_mk_check_keys(const struct ldl_mk_reader *rd, const struct ldl_yaml_node *map,
+                      const char *const *known, size_t n);
 /* mergekit_tokenizer.c: tokenizer_source and tokenizer, into r->tokenizer. */
-int ldl_mk_take_tokenizer(struct ldl_mk *mk, struct ldl_recipe *r, int strict, struct ldl_err *err);
-/* Keys of a map that are not known: notes, or an error when strict. */
-int ldl_mk_check_keys(struct ldl_mk *mk, struct ldl_recipe *r, int strict,
-                      const struct ldl_yaml_node *map, const char *const *known, size_t n,
-                      struct ldl_err *err);
+int ldl_mk_take_tokenizer(const struct ldl_mk_reader *rd);
 /* chat_template: into r. */
 int ldl_mk_chat(const struct ldl_mk *mk, struct ldl_recipe *r, struct ldl_err *err);
 void ldl_mk_free(void *mk); /* and the struct itself */

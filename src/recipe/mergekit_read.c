@@ -17,19 +17,12 @@
 
 enum { ENTRIES_MAX = LDL_MAX_MODELS, SLICES_MAX = 10000 };
 
-struct reader {
-    struct ldl_mk *mk;
-    struct ldl_recipe *r;
-    int strict;
-    struct ldl_err *err;
-};
-
-static int fail(const struct reader *rd, const struct ldl_yaml_node *node, const char *what)
+int ldl_mk_fail(const struct ldl_mk_reader *rd, const struct ldl_yaml_node *node, const char *what)
 {
     return ldl_yaml_fail(&rd->mk->yaml, node, rd->err, LDL_EUSAGE, "%s", what);
 }
 
-static int note(const struct reader *rd, const char *text)
+static int note(const struct ldl_mk_reader *rd, const char *text)
 {
     return ldl_names_add(&rd->r->note, text) ? ldl_oom(rd->err) : 0;
 }
@@ -37,8 +30,8 @@ static int note(const struct reader *rd, const char *text)
 /* ---- keys ---- */
 
 /* A name that is not known at this place: a note, or an error when strict. */
-static int report_unknown(const struct reader *rd, const struct ldl_yaml_key *key, const char *kind,
-                          const char *const *known, size_t n)
+static int report_unknown(const struct ldl_mk_reader *rd, const struct ldl_yaml_key *key,
+                          const char *kind, const char *const *known, size_t n)
 {
     char text[512];
     const char *near = ldl_nearest(key->text, known, n);
@@ -52,7 +45,7 @@ static int report_unknown(const struct reader *rd, const struct ldl_yaml_key *ke
     return note(rd, text);
 }
 
-static int check_keys(const struct reader *rd, const struct ldl_yaml_node *map,
+int ldl_mk_check_keys(const struct ldl_mk_reader *rd, const struct ldl_yaml_node *map,
                       const char *const *known, size_t n)
 {
     int rc = 0;
@@ -66,21 +59,13 @@ static int check_keys(const struct reader *rd, const struct ldl_yaml_node *map,
     return rc;
 }
 
-int ldl_mk_check_keys(struct ldl_mk *mk, struct ldl_recipe *r, int strict,
-                      const struct ldl_yaml_node *map, const char *const *known, size_t n,
-                      struct ldl_err *err)
-{
-    const struct reader rd = { mk, r, strict, err };
-    return check_keys(&rd, map, known, n);
-}
-
 /* Parameters that every recipe may carry, since they never change a result. */
 static int is_idle(const char *name)
 {
     return strcmp(name, "int8_mask") == 0;
 }
 
-static int check_params(const struct reader *rd, const struct ldl_yaml_node *params)
+static int check_params(const struct ldl_mk_reader *rd, const struct ldl_yaml_node *params)
 {
     const struct ldl_combiner *c = rd->mk->method->combiner;
     const struct ldl_sparsifier *s = rd->mk->method->sparsifier;
@@ -102,7 +87,7 @@ static int check_params(const struct reader *rd, const struct ldl_yaml_node *par
 }
 
 /* The map of parameters of a node, NULL when it has none. */
-static int take_params(const struct reader *rd, const struct ldl_yaml_node *node,
+static int take_params(const struct ldl_mk_reader *rd, const struct ldl_yaml_node *node,
                        const struct ldl_yaml_node **params)
 {
     *params = ldl_yaml_find(node, "parameters");
@@ -111,12 +96,12 @@ static int take_params(const struct reader *rd, const struct ldl_yaml_node *node
         return 0;
     }
     if ((*params)->kind != LDL_YAML_MAP)
-        return fail(rd, *params, "parameters: a map of names and values is expected");
+        return ldl_mk_fail(rd, *params, "parameters: a map of names and values is expected");
     return check_params(rd, *params);
 }
 
-static int take_text(const struct reader *rd, const struct ldl_yaml_node *map, const char *name,
-                     const char **out)
+static int take_text(const struct ldl_mk_reader *rd, const struct ldl_yaml_node *map,
+                     const char *name, const char **out)
 {
     const struct ldl_yaml_node *node = ldl_yaml_find(map, name);
     *out = NULL;
@@ -132,36 +117,39 @@ static int take_text(const struct reader *rd, const struct ldl_yaml_node *map, c
 /* ---- models and slices ---- */
 
 /* mergekit also writes a model as {model: {path: X}, lora: {path: Y}}; that form is rare. */
-static int take_model(const struct reader *rd, const struct ldl_yaml_node *node,
+static int take_model(const struct ldl_mk_reader *rd, const struct ldl_yaml_node *node,
                       struct ldl_mk_entry *e)
 {
     const struct ldl_yaml_node *model =
         node->kind == LDL_YAML_MAP ? ldl_yaml_find(node, "model") : node;
     if (!model)
-        return fail(rd, node, "an item without a model: write 'model: PATH'");
+        return ldl_mk_fail(rd, node, "an item without a model: write 'model: PATH'");
     if (model->kind == LDL_YAML_MAP || model->kind == LDL_YAML_SEQ || !model->text || !*model->text)
-        return fail(rd, model, "model: a path or a name is expected, as base or base+adapter");
+        return ldl_mk_fail(rd, model,
+                           "model: a path or a name is expected, as base or base+adapter");
     e->model = model->text;
     return 0;
 }
 
-static int take_range(const struct reader *rd, const struct ldl_yaml_node *node,
+static int take_range(const struct ldl_mk_reader *rd, const struct ldl_yaml_node *node,
                       struct ldl_mk_entry *e)
 {
     const struct ldl_yaml_node *range = ldl_yaml_find(node, "layer_range");
     if (!range)
-        return fail(rd, node, "a source without layer_range: write 'layer_range: [first, end]'");
+        return ldl_mk_fail(rd, node,
+                           "a source without layer_range: write 'layer_range: [first, end]'");
     if (range->kind != LDL_YAML_SEQ || range->n != 2 || range->item[0]->kind != LDL_YAML_INT ||
         range->item[1]->kind != LDL_YAML_INT)
-        return fail(rd, range, "layer_range: two whole numbers are expected, [first, end]");
+        return ldl_mk_fail(rd, range, "layer_range: two whole numbers are expected, [first, end]");
     e->first = range->item[0]->integer;
     e->end = range->item[1]->integer;
     if (e->first < 0 || e->end < e->first || e->end > 1000000)
-        return fail(rd, range, "layer_range: [first, end] with 0 <= first <= end is expected");
+        return ldl_mk_fail(rd, range,
+                           "layer_range: [first, end] with 0 <= first <= end is expected");
     return 0;
 }
 
-static int take_entry(const struct reader *rd, const struct ldl_yaml_node *node,
+static int take_entry(const struct ldl_mk_reader *rd, const struct ldl_yaml_node *node,
                       struct ldl_mk_entry *e)
 {
     static const char *const of_models[] = { "model", "parameters" };
@@ -169,15 +157,15 @@ static int take_entry(const struct reader *rd, const struct ldl_yaml_node *node,
     int whole = rd->mk->whole, rc = take_model(rd, node, e);
     e->node = node;
     if (rc || node->kind != LDL_YAML_MAP)
-        return rc || whole ? rc : fail(rd, node, "a source is {model, layer_range}");
-    rc = whole ? check_keys(rd, node, of_models, LDL_COUNT(of_models))
-               : check_keys(rd, node, of_sources, LDL_COUNT(of_sources));
+        return rc || whole ? rc : ldl_mk_fail(rd, node, "a source is {model, layer_range}");
+    rc = whole ? ldl_mk_check_keys(rd, node, of_models, LDL_COUNT(of_models))
+               : ldl_mk_check_keys(rd, node, of_sources, LDL_COUNT(of_sources));
     if (rc == 0 && !whole)
         rc = take_range(rd, node, e);
     return rc ? rc : take_params(rd, node, &e->params);
 }
 
-static int take_entries(const struct reader *rd, const struct ldl_yaml_node *list,
+static int take_entries(const struct ldl_mk_reader *rd, const struct ldl_yaml_node *list,
                         struct ldl_mk_slice *s, const char *name)
 {
     if (!list || list->kind != LDL_YAML_SEQ || list->n == 0)
@@ -194,13 +182,13 @@ static int take_entries(const struct reader *rd, const struct ldl_yaml_node *lis
     return rc;
 }
 
-static int take_slice(const struct reader *rd, const struct ldl_yaml_node *node,
+static int take_slice(const struct ldl_mk_reader *rd, const struct ldl_yaml_node *node,
                       struct ldl_mk_slice *s)
 {
     static const char *const keys[] = { "sources", "parameters", "base_model" };
     if (node->kind != LDL_YAML_MAP)
-        return fail(rd, node, "a slice is {sources: [...]}");
-    int rc = check_keys(rd, node, keys, LDL_COUNT(keys));
+        return ldl_mk_fail(rd, node, "a slice is {sources: [...]}");
+    int rc = ldl_mk_check_keys(rd, node, keys, LDL_COUNT(keys));
     if (rc == 0)
         rc = take_text(rd, node, "base_model", &s->base);
     if (rc == 0)
@@ -209,16 +197,16 @@ static int take_slice(const struct reader *rd, const struct ldl_yaml_node *node,
         rc = take_entries(rd, ldl_yaml_find(node, "sources"), s, "sources");
     for (size_t i = 1; rc == 0 && i < s->n; i++)
         if (s->entry[i].end - s->entry[i].first != s->entry[0].end - s->entry[0].first)
-            rc = fail(rd, s->entry[i].node,
-                      "all sources of a slice must have the same number of layers");
+            rc = ldl_mk_fail(rd, s->entry[i].node,
+                             "all sources of a slice must have the same number of layers");
     return rc;
 }
 
-static int take_slices(const struct reader *rd, const struct ldl_yaml_node *list)
+static int take_slices(const struct ldl_mk_reader *rd, const struct ldl_yaml_node *list)
 {
     struct ldl_mk *mk = rd->mk;
     if (list->kind != LDL_YAML_SEQ || list->n == 0 || list->n > SLICES_MAX)
-        return fail(rd, list, "slices: a list with one slice or more is expected");
+        return ldl_mk_fail(rd, list, "slices: a list with one slice or more is expected");
     if (!(mk->slice = ldl_calloc(list->n, sizeof *mk->slice)))
         return ldl_oom(rd->err);
     int rc = 0;
@@ -227,7 +215,7 @@ static int take_slices(const struct reader *rd, const struct ldl_yaml_node *list
     return rc;
 }
 
-static int take_models(const struct reader *rd, const struct ldl_yaml_node *list)
+static int take_models(const struct ldl_mk_reader *rd, const struct ldl_yaml_node *list)
 {
     struct ldl_mk *mk = rd->mk;
     mk->whole = 1;
@@ -239,7 +227,7 @@ static int take_models(const struct reader *rd, const struct ldl_yaml_node *list
 
 /* ---- the recipe ---- */
 
-static int take_method(const struct reader *rd)
+static int take_method(const struct ldl_mk_reader *rd)
 {
     const char *name, *names[64];
     size_t n = 0;
@@ -247,7 +235,7 @@ static int take_method(const struct reader *rd)
     if (rc)
         return rc;
     if (!name)
-        return fail(rd, rd->mk->root, "merge_method is missing");
+        return ldl_mk_fail(rd, rd->mk->root, "merge_method is missing");
     if ((rd->mk->method = ldl_method_find(LDL_MERGEKIT, name)))
         return 0;
     static const char *const later[] = { "rectify_embed" };
@@ -266,7 +254,7 @@ static int take_method(const struct reader *rd)
 }
 
 /* Where models or slices are: the recipe itself, or its only module. */
-static int take_module(const struct reader *rd, const struct ldl_yaml_node **where)
+static int take_module(const struct ldl_mk_reader *rd, const struct ldl_yaml_node **where)
 {
     static const char *const keys[] = { "models", "slices", "parameters" };
     struct ldl_mk *mk = rd->mk;
@@ -275,19 +263,20 @@ static int take_module(const struct reader *rd, const struct ldl_yaml_node **whe
     if (!modules || modules->kind == LDL_YAML_NULL)
         return 0;
     if (ldl_yaml_find(mk->root, "models") || ldl_yaml_find(mk->root, "slices"))
-        return fail(rd, modules, "exactly one of models, slices and modules is expected");
+        return ldl_mk_fail(rd, modules, "exactly one of models, slices and modules is expected");
     if (modules->kind != LDL_YAML_MAP || modules->n == 0)
-        return fail(rd, modules, "modules: a map of names and modules is expected");
+        return ldl_mk_fail(rd, modules, "modules: a map of names and modules is expected");
     if (modules->n > 1 || strcmp(modules->key[0].text, "default") != 0)
-        return fail(rd, modules, "modules other than the one called default are not in this build");
+        return ldl_mk_fail(rd, modules,
+                           "modules other than the one called default are not in this build");
     *where = modules->item[0];
     if ((*where)->kind != LDL_YAML_MAP)
-        return fail(rd, *where, "a module is {slices: [...]} or {models: [...]}");
-    int rc = check_keys(rd, *where, keys, LDL_COUNT(keys));
+        return ldl_mk_fail(rd, *where, "a module is {slices: [...]} or {models: [...]}");
+    int rc = ldl_mk_check_keys(rd, *where, keys, LDL_COUNT(keys));
     return rc ? rc : take_params(rd, *where, &mk->module_params);
 }
 
-static int take_parts(const struct reader *rd)
+static int take_parts(const struct ldl_mk_reader *rd)
 {
     const struct ldl_yaml_node *where = NULL;
     int rc = take_module(rd, &where);
@@ -296,11 +285,11 @@ static int take_parts(const struct reader *rd)
     const struct ldl_yaml_node *models = ldl_yaml_find(where, "models");
     const struct ldl_yaml_node *slices = ldl_yaml_find(where, "slices");
     if (!models == !slices)
-        return fail(rd, where, "exactly one of models and slices is expected");
+        return ldl_mk_fail(rd, where, "exactly one of models and slices is expected");
     return models ? take_models(rd, models) : take_slices(rd, slices);
 }
 
-static int take_types(const struct reader *rd)
+static int take_types(const struct ldl_mk_reader *rd)
 {
     const char *dtype, *out;
     int rc = take_text(rd, rd->mk->root, "dtype", &dtype);
@@ -321,20 +310,20 @@ static int take_types(const struct reader *rd)
     return 0;
 }
 
-static int take_root(const struct reader *rd)
+static int take_root(const struct ldl_mk_reader *rd)
 {
     static const char *const keys[] = { "models",           "slices",     "modules",
                                         "merge_method",     "base_model", "dtype",
                                         "out_dtype",        "parameters", "tokenizer",
                                         "tokenizer_source", "name",       "chat_template" };
     struct ldl_mk *mk = rd->mk;
-    int rc = check_keys(rd, mk->root, keys, LDL_COUNT(keys));
+    int rc = ldl_mk_check_keys(rd, mk->root, keys, LDL_COUNT(keys));
     if (rc == 0)
         rc = take_method(rd);
     if (rc == 0)
         rc = take_text(rd, mk->root, "base_model", &mk->base);
     if (rc == 0)
-        rc = ldl_mk_take_tokenizer(mk, rd->r, rd->strict, rd->err);
+        rc = ldl_mk_take_tokenizer(rd);
     if (rc == 0)
         rc = take_types(rd);
     if (rc == 0)
@@ -387,7 +376,7 @@ int ldl_mk_documents(const char *path, struct ldl_names *names, size_t *main, st
 int ldl_mk_read(struct ldl_mk *mk, struct ldl_recipe *r, const char *path, size_t document,
                 int strict, struct ldl_err *err)
 {
-    const struct reader rd = { mk, r, strict, err };
+    const struct ldl_mk_reader rd = { mk, r, strict, err };
     int rc = ldl_yaml_read(&mk->yaml, path, err);
     for (size_t i = 0; rc == 0 && document == 0 && i < mk->yaml.warning.n; i++)
         rc = note(&rd, mk->yaml.warning.name[i]);

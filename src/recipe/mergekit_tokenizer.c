@@ -15,29 +15,18 @@
 
 enum { RULES_MAX = 100000, MULTIPLE_MAX = 1 << 20 };
 
-struct reader {
-    struct ldl_mk *mk;
-    struct ldl_recipe *r;
-    int strict;
-    struct ldl_err *err;
-};
-
-static int fail(const struct reader *rd, const struct ldl_yaml_node *node, const char *what)
-{
-    return ldl_yaml_fail(&rd->mk->yaml, node, rd->err, LDL_EUSAGE, "%s", what);
-}
-
 static int is_text(const struct ldl_yaml_node *node)
 {
     return node && node->kind != LDL_YAML_MAP && node->kind != LDL_YAML_SEQ &&
            node->kind != LDL_YAML_NULL && node->text && *node->text;
 }
 
-static int take_source(const struct reader *rd, const struct ldl_yaml_node *node)
+static int take_source(const struct ldl_mk_reader *rd, const struct ldl_yaml_node *node)
 {
     struct ldl_tokenizer *t = &rd->r->tokenizer;
     if (!is_text(node))
-        return fail(rd, node, "the source of the tokenizer: union, base or a model is expected");
+        return ldl_mk_fail(rd, node,
+                           "the source of the tokenizer: union, base or a model is expected");
     t->kind = strcmp(node->text, "base") == 0    ? LDL_TOKENIZER_BASE
               : strcmp(node->text, "union") == 0 ? LDL_TOKENIZER_UNION
                                                  : LDL_TOKENIZER_OF;
@@ -47,7 +36,7 @@ static int take_source(const struct reader *rd, const struct ldl_yaml_node *node
 
 /* ---- rules ---- */
 
-static int take_model_token(const struct reader *rd, const struct ldl_yaml_node *node,
+static int take_model_token(const struct ldl_mk_reader *rd, const struct ldl_yaml_node *node,
                             struct ldl_token_rule *rule)
 {
     static const char *const keys[] = { "kind", "model", "token", "token_id" };
@@ -57,20 +46,20 @@ static int take_model_token(const struct reader *rd, const struct ldl_yaml_node 
     token = token && token->kind == LDL_YAML_NULL ? NULL : token;
     id = id && id->kind == LDL_YAML_NULL ? NULL : id;
     if (!is_text(model))
-        return fail(rd, node, "kind: model_token wants a model, a path or a name");
+        return ldl_mk_fail(rd, node, "kind: model_token wants a model, a path or a name");
     if (!token == !id)
-        return fail(rd, node, "kind: model_token wants one of token and token_id");
+        return ldl_mk_fail(rd, node, "kind: model_token wants one of token and token_id");
     if (token && !is_text(token))
-        return fail(rd, token, "token: a text is expected");
+        return ldl_mk_fail(rd, token, "token: a text is expected");
     if (id && (id->kind != LDL_YAML_INT || id->integer < 0 || id->integer > INT32_MAX))
-        return fail(rd, id, "token_id: a whole number that is not negative is expected");
+        return ldl_mk_fail(rd, id, "token_id: a whole number that is not negative is expected");
     rule->model = model->text;
     rule->from_token = token ? token->text : NULL;
     rule->id = id ? id->integer : -1;
-    return ldl_mk_check_keys(rd->mk, rd->r, rd->strict, node, keys, LDL_COUNT(keys), rd->err);
+    return ldl_mk_check_keys(rd, node, keys, LDL_COUNT(keys));
 }
 
-static int take_rule_source(const struct reader *rd, const struct ldl_yaml_node *node,
+static int take_rule_source(const struct ldl_mk_reader *rd, const struct ldl_yaml_node *node,
                             struct ldl_token_rule *rule)
 {
     static const char *const zero_keys[] = { "kind" };
@@ -80,18 +69,17 @@ static int take_rule_source(const struct reader *rd, const struct ldl_yaml_node 
         return 0;
     }
     if (node->kind != LDL_YAML_MAP || !is_text(kind))
-        return fail(rd, node,
-                    "source: a model, or {kind: model_token | zero} is expected; other "
-                    "forms are not in this build");
+        return ldl_mk_fail(rd, node,
+                           "source: a model, or {kind: model_token | zero} is expected; other "
+                           "forms are not in this build");
     if (strcmp(kind->text, "model_token") == 0)
         return take_model_token(rd, node, rule);
     if (strcmp(kind->text, "zero") == 0)
-        return ldl_mk_check_keys(rd->mk, rd->r, rd->strict, node, zero_keys, LDL_COUNT(zero_keys),
-                                 rd->err);
-    return fail(rd, kind, "kind: model_token or zero is expected");
+        return ldl_mk_check_keys(rd, node, zero_keys, LDL_COUNT(zero_keys));
+    return ldl_mk_fail(rd, kind, "kind: model_token or zero is expected");
 }
 
-static int take_rule(const struct reader *rd, const struct ldl_yaml_node *node,
+static int take_rule(const struct ldl_mk_reader *rd, const struct ldl_yaml_node *node,
                      const struct ldl_yaml_key *key, struct ldl_token_rule *rule)
 {
     static const char *const keys[] = { "source", "force" };
@@ -101,24 +89,24 @@ static int take_rule(const struct reader *rd, const struct ldl_yaml_node *node,
         .token = key->text, .id = -1, .line = key->line, .column = key->column
     };
     if (node->kind != LDL_YAML_MAP || !source)
-        return fail(rd, node, "a token is {source: ..., force: ...}");
+        return ldl_mk_fail(rd, node, "a token is {source: ..., force: ...}");
     if (!*key->text)
-        return fail(rd, node, "a token without text");
+        return ldl_mk_fail(rd, node, "a token without text");
     if (force && force->kind != LDL_YAML_BOOL)
-        return fail(rd, force, "force: true or false is expected");
+        return ldl_mk_fail(rd, force, "force: true or false is expected");
     rule->force = force && force->integer;
-    int rc = ldl_mk_check_keys(rd->mk, rd->r, rd->strict, node, keys, LDL_COUNT(keys), rd->err);
+    int rc = ldl_mk_check_keys(rd, node, keys, LDL_COUNT(keys));
     return rc ? rc : take_rule_source(rd, source, rule);
 }
 
-static int take_rules(const struct reader *rd, const struct ldl_yaml_node *map)
+static int take_rules(const struct ldl_mk_reader *rd, const struct ldl_yaml_node *map)
 {
     struct ldl_tokenizer *t = &rd->r->tokenizer;
     int rc = 0;
     if (!map || map->kind == LDL_YAML_NULL)
         return 0;
     if (map->kind != LDL_YAML_MAP || map->n > RULES_MAX)
-        return fail(rd, map, "tokens: a map from tokens to {source: ...} is expected");
+        return ldl_mk_fail(rd, map, "tokens: a map from tokens to {source: ...} is expected");
     if (map->n && !(t->rule = ldl_calloc(map->n, sizeof *t->rule)))
         return ldl_oom(rd->err);
     for (; rc == 0 && t->nrules < map->n; t->nrules++)
@@ -128,13 +116,13 @@ static int take_rules(const struct reader *rd, const struct ldl_yaml_node *map)
 
 /* ---- all of it ---- */
 
-static int take_map(const struct reader *rd, const struct ldl_yaml_node *node)
+static int take_map(const struct ldl_mk_reader *rd, const struct ldl_yaml_node *node)
 {
     static const char *const keys[] = { "source", "tokens", "pad_to_multiple_of" };
     struct ldl_tokenizer *t = &rd->r->tokenizer;
     if (node->kind != LDL_YAML_MAP)
-        return fail(rd, node, "tokenizer: a map with source is expected");
-    int rc = ldl_mk_check_keys(rd->mk, rd->r, rd->strict, node, keys, LDL_COUNT(keys), rd->err);
+        return ldl_mk_fail(rd, node, "tokenizer: a map with source is expected");
+    int rc = ldl_mk_check_keys(rd, node, keys, LDL_COUNT(keys));
     const struct ldl_yaml_node *source = ldl_yaml_find(node, "source");
     const struct ldl_yaml_node *pad = ldl_yaml_find(node, "pad_to_multiple_of");
     t->kind = LDL_TOKENIZER_UNION; /* as mergekit has it */
@@ -142,23 +130,22 @@ static int take_map(const struct reader *rd, const struct ldl_yaml_node *node)
         rc = take_source(rd, source);
     if (rc == 0 && pad && pad->kind != LDL_YAML_NULL) {
         if (pad->kind != LDL_YAML_INT || pad->integer < 1 || pad->integer > MULTIPLE_MAX)
-            return fail(rd, pad, "pad_to_multiple_of: a whole number from 1 on is expected");
+            return ldl_mk_fail(rd, pad, "pad_to_multiple_of: a whole number from 1 on is expected");
         t->multiple = (uint64_t)pad->integer;
     }
     return rc ? rc : take_rules(rd, ldl_yaml_find(node, "tokens"));
 }
 
-int ldl_mk_take_tokenizer(struct ldl_mk *mk, struct ldl_recipe *r, int strict, struct ldl_err *err)
+int ldl_mk_take_tokenizer(const struct ldl_mk_reader *rd)
 {
-    const struct reader rd = { mk, r, strict, err };
-    const struct ldl_yaml_node *word = ldl_yaml_find(mk->root, "tokenizer_source");
-    const struct ldl_yaml_node *map = ldl_yaml_find(mk->root, "tokenizer");
+    const struct ldl_yaml_node *word = ldl_yaml_find(rd->mk->root, "tokenizer_source");
+    const struct ldl_yaml_node *map = ldl_yaml_find(rd->mk->root, "tokenizer");
     word = word && word->kind == LDL_YAML_NULL ? NULL : word;
     map = map && map->kind == LDL_YAML_NULL ? NULL : map;
-    r->tokenizer.file = mk->yaml.name;
+    rd->r->tokenizer.file = rd->mk->yaml.name;
     if (word && map)
-        return fail(&rd, map,
-                    "tokenizer and tokenizer_source are two words for one thing; leave "
-                    "one out");
-    return word ? take_source(&rd, word) : map ? take_map(&rd, map) : 0;
+        return ldl_mk_fail(rd, map,
+                           "tokenizer and tokenizer_source are two words for one thing; leave "
+                           "one out");
+    return word ? take_source(rd, word) : map ? take_map(rd, map) : 0;
 }
