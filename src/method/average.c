@@ -6,8 +6,7 @@
  * mergekit's linear. (linear.c is PaddleNLP's: it sums changes from a base, and begins with 0.) */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "method/method.h"
-
-#include <string.h>
+#include "method/mix.h"
 
 struct average {
     struct ldl_list weight;
@@ -31,13 +30,7 @@ static void map(const struct ldl_kern *k, const void *params_in, size_t m, const
                 const struct ldl_runs *run, float *out)
 {
     const struct average *p = params_in;
-    float sum = (float)plain[0];
-    memcpy(out, run->t[0], run->n * sizeof *out);
-    k->times(out, (float)plain[0], run->n);
-    for (size_t i = 1; i < m; i++) {
-        k->axpy(out, (float)plain[i], run->t[i], run->n);
-        sum += (float)plain[i];
-    }
+    float sum = ldl_mix(k, plain, (const float *const *)run->t, m, run->n, out);
     if (p->normalize)
         k->over(out, sum, run->n);
 }

@@ -3,7 +3,6 @@
 #include "method/gram.h"
 
 #include <math.h>
-#include <string.h>
 
 double ldl_gram_norm(const double *gram, size_t i)
 {
@@ -34,13 +33,4 @@ double ldl_gram_dot(const double *gram, size_t vectors, const double *a, const d
         for (size_t j = 0; j < vectors; j++)
             sum += a[i] * b[j] * ldl_gram_at(gram, i, j);
     return sum;
-}
-
-void ldl_gram_sum(const struct ldl_kern *k, const double *factor, const float *const *v,
-                  size_t vectors, size_t n, float *out)
-{
-    memcpy(out, v[0], n * sizeof *out);
-    k->times(out, (float)factor[0], n);
-    for (size_t i = 1; i < vectors; i++)
-        k->axpy(out, (float)factor[i], v[i], n);
 }

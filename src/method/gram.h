@@ -29,8 +29,5 @@ void ldl_gram_fill(const struct ldl_kern *k, const float *const *v, size_t vecto
 void ldl_gram_changes(const struct ldl_kern *k, const struct ldl_runs *run, double *gram);
 /* (sum a_i v_i) . (sum b_i v_i) */
 double ldl_gram_dot(const double *gram, size_t vectors, const double *a, const double *b);
-/* out = sum f_i v_i: factors rounded to f32, in order, each step rounded; begins with f_0*v_0. */
-void ldl_gram_sum(const struct ldl_kern *k, const double *factor, const float *const *v,
-                  size_t vectors, size_t n, float *out);
 
 #endif

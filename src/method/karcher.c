@@ -12,6 +12,7 @@
  * from the Gram matrix. An input opposite to u (sin(th_i) < 1e-7) has no direction and is skipped. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "method/gram.h"
+#include "method/mix.h"
 
 #include <math.h>
 #include <string.h>
@@ -153,7 +154,7 @@ static void map(const struct ldl_kern *k, const void *params_in, size_t m, const
     size_t count = inputs(run, v);
     (void)params_in;
     (void)m;
-    ldl_gram_sum(k, plain, v, count, run->n, out);
+    ldl_mix(k, plain, v, count, run->n, out);
 }
 
 const struct ldl_combiner ldl_combiner_karcher = {

@@ -11,6 +11,7 @@
  * One model alone is copied. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "method/gram.h"
+#include "method/mix.h"
 
 #include <math.h>
 #include <string.h>
@@ -113,7 +114,7 @@ static void map(const struct ldl_kern *k, const void *params_in, size_t m, const
     }
     for (size_t i = 0; run->base && i < m; i++)
         k->sub(run->t[i], run->base, run->n);
-    ldl_gram_sum(k, plain, (const float *const *)run->t, m, run->n, out);
+    ldl_mix(k, plain, (const float *const *)run->t, m, run->n, out);
     if (run->base)
         k->add(out, run->base, run->n);
 }

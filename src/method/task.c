@@ -5,9 +5,9 @@
  *   out = lambda * mix                           the base is added after it */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "method/method.h"
+#include "method/mix.h"
 
 #include <math.h>
-#include <string.h>
 
 struct task {
     struct ldl_list weight;
@@ -33,13 +33,7 @@ static void map(const struct ldl_kern *k, const void *params_in, size_t m, const
                 const struct ldl_runs *run, float *out)
 {
     const struct task *p = params_in;
-    float sum = (float)plain[0];
-    memcpy(out, run->t[0], run->n * sizeof *out);
-    k->times(out, (float)plain[0], run->n);
-    for (size_t i = 1; i < m; i++) {
-        k->axpy(out, (float)plain[i], run->t[i], run->n);
-        sum += (float)plain[i];
-    }
+    float sum = ldl_mix(k, plain, (const float *const *)run->t, m, run->n, out);
     if (p->normalize && fabsf(sum) >= 1e-8f)
         k->over(out, sum, run->n);
     if (p->lambda != 1)
