@@ -92,23 +92,18 @@ static uint64_t stride(const void *state)
 static void acc_end(void *acc)
 {
     struct acc *a = acc;
-    for (size_t i = 0; a && i < QUARTERS; i++)
+    for (size_t i = 0; i < QUARTERS; i++)
         ldl_kth_acc_end(&a->kth[i]);
-    ldl_free(a);
 }
 
-static int acc_begin(void *state, void **out, struct ldl_err *err)
+static int acc_begin(void *state, void *acc, struct ldl_err *err)
 {
     const struct state *st = state;
-    struct acc *a = ldl_calloc(1, sizeof *a);
-    int rc = a ? 0 : ldl_oom(err);
+    struct acc *a = acc;
+    int rc = 0;
     for (size_t i = 0; rc == 0 && st->step == RANKS && i < QUARTERS; i++)
         if (ldl_kth_stride(&st->kth[i]))
             rc = ldl_kth_acc_begin(&st->kth[i], &a->kth[i], err);
-    if (rc)
-        acc_end(a);
-    else
-        *out = a;
     return rc;
 }
 
@@ -283,8 +278,7 @@ static const struct ldl_rounds rounds = {
     .acc_bytes = acc_bytes,
     .begin = begin,
     .stride = stride,
-    .acc_begin = acc_begin,
-    .acc_end = acc_end,
+    .acc = { sizeof(struct acc), acc_begin, acc_end },
     .scan = scan,
     .solve = solve_round,
     .apply = apply,

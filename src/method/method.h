@@ -44,8 +44,7 @@ struct ldl_rounds {
     int (*begin)(void **state, const struct ldl_subject *s, const void *params, size_t m,
                  struct ldl_err *err);
     uint64_t (*stride)(const void *state);
-    int (*acc_begin)(void *state, void **acc, struct ldl_err *err);
-    void (*acc_end)(void *acc);
+    struct ldl_acc_kind acc;
     int (*scan)(void *state, void *acc, const struct ldl_runs *run, struct ldl_err *err);
     int (*solve)(void *state, void *const *acc, size_t naccs, struct ldl_err *err);
     void (*apply)(const struct ldl_kern *k, const void *state, const struct ldl_runs *run);

@@ -123,24 +123,14 @@ static uint64_t stride(const void *state)
     return ldl_columns_stride(&((const struct state *)state)->columns);
 }
 
-static int acc_begin(void *state, void **out, struct ldl_err *err)
+static int acc_begin(void *state, void *acc, struct ldl_err *err)
 {
-    struct ldl_columns_acc *a = ldl_calloc(1, sizeof *a);
-    if (!a)
-        return ldl_oom(err);
-    int rc = ldl_columns_acc_begin(&((struct state *)state)->columns, a, err);
-    if (rc)
-        ldl_free(a);
-    else
-        *out = a;
-    return rc;
+    return ldl_columns_acc_begin(&((struct state *)state)->columns, acc, err);
 }
 
 static void acc_end(void *acc)
 {
-    if (acc)
-        ldl_columns_acc_end(acc);
-    ldl_free(acc);
+    ldl_columns_acc_end(acc);
 }
 
 static int scan(void *state, void *acc, const struct ldl_runs *run, struct ldl_err *err)
@@ -204,8 +194,7 @@ static const struct ldl_rounds rounds = {
     .acc_bytes = acc_bytes,
     .begin = begin,
     .stride = stride,
-    .acc_begin = acc_begin,
-    .acc_end = acc_end,
+    .acc = { sizeof(struct ldl_columns_acc), acc_begin, acc_end },
     .scan = scan,
     .solve = solve_round,
     .apply = apply,

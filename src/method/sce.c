@@ -82,25 +82,15 @@ static uint64_t stride(const void *state)
     return st->counting ? 1 : ldl_cut_stride(&st->cut);
 }
 
-static int acc_begin(void *state, void **out, struct ldl_err *err)
+static int acc_begin(void *state, void *acc, struct ldl_err *err)
 {
     const struct state *st = state;
-    struct acc *a = ldl_calloc(1, sizeof *a);
-    if (!a)
-        return ldl_oom(err);
-    int rc = st->counting ? 0 : ldl_cut_acc_begin(&st->cut, &a->cut, err);
-    if (rc)
-        ldl_free(a);
-    else
-        *out = a;
-    return rc;
+    return st->counting ? 0 : ldl_cut_acc_begin(&st->cut, &((struct acc *)acc)->cut, err);
 }
 
 static void acc_end(void *acc)
 {
-    if (acc)
-        ldl_kth_acc_end(&((struct acc *)acc)->cut);
-    ldl_free(acc);
+    ldl_kth_acc_end(&((struct acc *)acc)->cut);
 }
 
 static int scan(void *state, void *acc, const struct ldl_runs *run, struct ldl_err *err)
@@ -174,8 +164,7 @@ static const struct ldl_rounds rounds = {
     .acc_bytes = acc_bytes,
     .begin = begin,
     .stride = stride,
-    .acc_begin = acc_begin,
-    .acc_end = acc_end,
+    .acc = { sizeof(struct acc), acc_begin, acc_end },
     .scan = scan,
     .solve = solve_round,
     .apply = apply,

@@ -301,10 +301,10 @@ int ldl_work_acc_begin(struct ldl_work *w, struct ldl_work_acc *a, struct ldl_er
     if (!(a->acc = ldl_calloc(w->g->m + 1, sizeof *a->acc)))
         return ldl_oom(err);
     if (w->pass == LDL_WORK_ROUNDS)
-        rc = w->g->method->combiner->rounds->acc_begin(w->joint, &a->acc[w->g->m], err);
+        rc = ldl_acc_new(&w->g->method->combiner->rounds->acc, w->joint, &a->acc[w->g->m], err);
     for (size_t i = 0; rc == 0 && w->pass == LDL_WORK_SPARSIFY && i < w->g->m; i++)
         if (model_stride(w, i))
-            rc = s->acc_begin(w->state[i], &a->acc[i], err);
+            rc = ldl_acc_new(&s->acc, w->state[i], &a->acc[i], err);
     if (rc)
         ldl_work_acc_end(w, a);
     return rc;
@@ -314,9 +314,9 @@ void ldl_work_acc_end(const struct ldl_work *w, struct ldl_work_acc *a)
 {
     for (size_t i = 0; a->acc && i < w->g->m; i++)
         if (a->acc[i])
-            w->g->method->sparsifier->acc_end(a->acc[i]);
+            ldl_acc_free(&w->g->method->sparsifier->acc, a->acc[i]);
     if (a->acc && a->acc[w->g->m])
-        w->g->method->combiner->rounds->acc_end(a->acc[w->g->m]);
+        ldl_acc_free(&w->g->method->combiner->rounds->acc, a->acc[w->g->m]);
     ldl_free(a->acc);
     a->acc = NULL;
 }

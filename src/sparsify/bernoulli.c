@@ -72,19 +72,6 @@ static uint64_t stride(const void *state)
     return (uint64_t)((const struct state *)state)->measure;
 }
 
-/* Blocks have their own places in the state, so that an accumulator holds nothing. */
-static int acc_begin(void *state, void **out, struct ldl_err *err)
-{
-    (void)state;
-    *out = ldl_calloc(1, 1);
-    return *out ? 0 : ldl_oom(err);
-}
-
-static void acc_end(void *acc)
-{
-    ldl_free(acc);
-}
-
 static void thin(const struct ldl_kern *k, const struct state *st, const struct ldl_run *run)
 {
     uint32_t *draws = ldl_run_draws(run);
@@ -92,6 +79,7 @@ static void thin(const struct ldl_kern *k, const struct state *st, const struct 
     k->keep(run->x, draws, st->keep, 1.0f, run->n);
 }
 
+/* Blocks have their own places in the state: there is no accumulator. */
 static int scan(void *state, void *acc, const struct ldl_run *run, struct ldl_err *err)
 {
     struct state *st = state;
@@ -142,8 +130,6 @@ const struct ldl_sparsifier ldl_sparsifier_bernoulli = {
     .state_bytes = state_bytes,
     .begin = begin,
     .stride = stride,
-    .acc_begin = acc_begin,
-    .acc_end = acc_end,
     .scan = scan,
     .solve = solve,
     .apply = apply,

@@ -67,24 +67,14 @@ static uint64_t stride(const void *state)
     return !((const struct state *)state)->ranks.done;
 }
 
-static int acc_begin(void *state, void **out, struct ldl_err *err)
+static int acc_begin(void *state, void *acc, struct ldl_err *err)
 {
-    struct ldl_ranks_acc *a = ldl_calloc(1, sizeof *a);
-    if (!a)
-        return ldl_oom(err);
-    int rc = ldl_ranks_acc_begin(&((struct state *)state)->ranks, a, err);
-    if (rc)
-        ldl_free(a);
-    else
-        *out = a;
-    return rc;
+    return ldl_ranks_acc_begin(&((struct state *)state)->ranks, acc, err);
 }
 
 static void acc_end(void *acc)
 {
-    if (acc)
-        ldl_ranks_acc_end(acc);
-    ldl_free(acc);
+    ldl_ranks_acc_end(acc);
 }
 
 static int scan(void *state, void *acc, const struct ldl_run *run, struct ldl_err *err)
@@ -134,8 +124,7 @@ const struct ldl_sparsifier ldl_sparsifier_magprune = {
     .acc_bytes = ldl_ranks_acc_bytes,
     .begin = begin,
     .stride = stride,
-    .acc_begin = acc_begin,
-    .acc_end = acc_end,
+    .acc = { sizeof(struct ldl_ranks_acc), acc_begin, acc_end },
     .scan = scan,
     .solve = solve,
     .apply = apply,

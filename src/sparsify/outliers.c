@@ -106,27 +106,16 @@ static uint64_t stride(const void *state)
 static void acc_end(void *acc)
 {
     struct acc *a = acc;
-    if (a) {
-        ldl_kth_acc_end(&a->bottom);
-        ldl_kth_acc_end(&a->top);
-    }
-    ldl_free(a);
+    ldl_kth_acc_end(&a->bottom);
+    ldl_kth_acc_end(&a->top);
 }
 
-static int acc_begin(void *state, void **out, struct ldl_err *err)
+static int acc_begin(void *state, void *acc, struct ldl_err *err)
 {
     const struct state *st = state;
-    struct acc *a = ldl_calloc(1, sizeof *a);
-    if (!a)
-        return ldl_oom(err);
+    struct acc *a = acc;
     int rc = ldl_cut_acc_begin(&st->bottom, &a->bottom, err);
-    if (rc == 0)
-        rc = ldl_cut_acc_begin(&st->top, &a->top, err);
-    if (rc)
-        acc_end(a);
-    else
-        *out = a;
-    return rc;
+    return rc ? rc : ldl_cut_acc_begin(&st->top, &a->top, err);
 }
 
 /* The two places cut a block into three parts, each with its own two limits. They never cross, since
@@ -217,8 +206,7 @@ const struct ldl_sparsifier ldl_sparsifier_outliers = {
     .acc_bytes = acc_bytes,
     .begin = begin,
     .stride = stride,
-    .acc_begin = acc_begin,
-    .acc_end = acc_end,
+    .acc = { sizeof(struct acc), acc_begin, acc_end },
     .scan = scan,
     .solve = solve,
     .apply = apply,

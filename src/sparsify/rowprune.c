@@ -113,29 +113,19 @@ static uint64_t stride(const void *state)
 static void acc_end(void *acc)
 {
     struct acc *a = acc;
-    if (a) {
-        ldl_free(a->key);
-        ldl_free(a->tmp);
-        ldl_free(a->rank2);
-    }
-    ldl_free(a);
+    ldl_free(a->key);
+    ldl_free(a->tmp);
+    ldl_free(a->rank2);
 }
 
-static int acc_begin(void *state, void **out, struct ldl_err *err)
+static int acc_begin(void *state, void *acc, struct ldl_err *err)
 {
     size_t n = ldl_rows_longest(&((struct state *)state)->rows);
-    struct acc *a = ldl_calloc(1, sizeof *a);
-    if (!a)
-        return ldl_oom(err);
+    struct acc *a = acc;
     a->key = ldl_alloc(n * sizeof *a->key);
     a->tmp = ldl_alloc(n * sizeof *a->tmp);
     a->rank2 = ldl_alloc(n * sizeof *a->rank2);
-    if (!a->key || !a->tmp || !a->rank2) {
-        acc_end(a);
-        return ldl_oom(err);
-    }
-    *out = a;
-    return 0;
+    return a->key && a->tmp && a->rank2 ? 0 : ldl_oom(err);
 }
 
 struct context {
@@ -237,8 +227,7 @@ const struct ldl_sparsifier ldl_sparsifier_rowprune = {
     .acc_bytes = acc_bytes,
     .begin = begin,
     .stride = stride,
-    .acc_begin = acc_begin,
-    .acc_end = acc_end,
+    .acc = { sizeof(struct acc), acc_begin, acc_end },
     .scan = scan,
     .solve = solve,
     .apply = apply,

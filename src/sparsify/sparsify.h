@@ -47,6 +47,17 @@ static inline uint32_t *ldl_run_draws(const struct ldl_run *r)
 }
 enum { LDL_RUN_SCRATCH = LDL_BLOCK * (sizeof(double) + sizeof(uint32_t)) };
 
+/* A member's accumulator: bytes of zeroed memory, which the caller owns; begin() adds to it what the round
+ * needs, end() frees that (also after a begin() that failed). NULL: there is nothing to add. */
+struct ldl_acc_kind {
+    size_t bytes;
+    int (*begin)(void *state, void *acc, struct ldl_err *err);
+    void (*end)(void *acc);
+};
+/* *acc is NULL after a failure; ldl_acc_free(NULL) is allowed. */
+int ldl_acc_new(const struct ldl_acc_kind *kind, void *state, void **acc, struct ldl_err *err);
+void ldl_acc_free(const struct ldl_acc_kind *kind, void *acc);
+
 struct ldl_sparsifier {
     const char *name, *summary, *reference;
     const struct ldl_param *param;
@@ -65,8 +76,7 @@ struct ldl_sparsifier {
                  struct ldl_err *err);
     /* Blocks wanted in the coming round: 0 none (ready to apply), 1 all, k every k-th. */
     uint64_t (*stride)(const void *state);
-    int (*acc_begin)(void *state, void **acc, struct ldl_err *err);
-    void (*acc_end)(void *acc);
+    struct ldl_acc_kind acc;
     int (*scan)(void *state, void *acc, const struct ldl_run *run, struct ldl_err *err);
     int (*solve)(void *state, void *const *acc, size_t naccs, struct ldl_err *err);
 

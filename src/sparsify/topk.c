@@ -86,24 +86,14 @@ static uint64_t stride(const void *state)
     return cut ? cut : (uint64_t)st->measure;
 }
 
-static int acc_begin(void *state, void **out, struct ldl_err *err)
+static int acc_begin(void *state, void *acc, struct ldl_err *err)
 {
-    struct ldl_kth_acc *a = ldl_calloc(1, sizeof *a);
-    if (!a)
-        return ldl_oom(err);
-    int rc = ldl_cut_acc_begin(&((struct state *)state)->cut, a, err);
-    if (rc)
-        ldl_free(a);
-    else
-        *out = a;
-    return rc;
+    return ldl_cut_acc_begin(&((struct state *)state)->cut, acc, err);
 }
 
 static void acc_end(void *acc)
 {
-    if (acc)
-        ldl_kth_acc_end(acc);
-    ldl_free(acc);
+    ldl_kth_acc_end(acc);
 }
 
 static void thin(const struct ldl_kern *k, const struct state *st, const struct ldl_run *run)
@@ -164,8 +154,7 @@ const struct ldl_sparsifier ldl_sparsifier_topk = {
     .acc_bytes = ldl_kth_acc_bytes,
     .begin = begin,
     .stride = stride,
-    .acc_begin = acc_begin,
-    .acc_end = acc_end,
+    .acc = { sizeof(struct ldl_kth_acc), acc_begin, acc_end },
     .scan = scan,
     .solve = solve,
     .apply = apply,

@@ -118,14 +118,14 @@ static void one_round(const struct ldl_sparsifier *s, void *state, const float *
         order[blocks++] = b;
     shuffle(order, blocks);
     for (size_t a = 0; a < accs; a++)
-        assert_int_equal(s->acc_begin(state, &acc[a], NULL), 0);
+        assert_int_equal(ldl_acc_new(&s->acc, state, &acc[a], NULL), 0);
     for (size_t i = 0; i < blocks; i++) {
         struct ldl_run run = run_at(block, x, n, order[i]);
         assert_int_equal(s->scan(state, acc[next() % accs], &run, NULL), 0);
     }
     assert_int_equal(s->solve(state, acc, accs, NULL), 0);
     for (size_t a = 0; a < accs; a++)
-        s->acc_end(acc[a]);
+        ldl_acc_free(&s->acc, acc[a]);
 }
 
 /* out: x after the member. Returns the rounds of scans. */

@@ -156,7 +156,7 @@ static void thread_round(const struct ldl_sparsifier *s, void *st, const float *
     pthread_t thread[THREADS];
     void *acc[THREADS], *bad;
     for (uint64_t t = 0; t < THREADS; t++) {
-        assert_int_equal(s->acc_begin(st, &acc[t], NULL), 0);
+        assert_int_equal(ldl_acc_new(&s->acc, st, &acc[t], NULL), 0);
         c[t] = (struct scanner){ s, st, acc[t], x, t };
         assert_int_equal(pthread_create(&thread[t], NULL, scan_some, &c[t]), 0);
     }
@@ -166,7 +166,7 @@ static void thread_round(const struct ldl_sparsifier *s, void *st, const float *
     }
     assert_int_equal(s->solve(st, acc, THREADS, NULL), 0);
     for (int t = 0; t < THREADS; t++)
-        s->acc_end(acc[t]);
+        ldl_acc_free(&s->acc, acc[t]);
 }
 
 /* Every member that scans, by threads at once: for ThreadSanitizer, and the same bits. */
