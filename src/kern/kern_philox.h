@@ -35,12 +35,12 @@ static inline void philox_words(uint32_t *out, uint64_t block, const uint32_t ke
                                 uint32_t c3)
 {
     const ldl_words zero = { 0 }, m0 = zero + 0xD2511F53u, m1 = zero + 0xCD9E8D57u;
-    ldl_words w[4][CHAINS];
+    ldl_words w[4][CHAINS], lane = { 0 };
     uint32_t k0 = key[0], k1 = key[1];
+    for (size_t l = 0; l < WORDS; l++)
+        lane[l] = l;
     for (size_t v = 0; v < CHAINS; v++) {
-        w[0][v] = zero + block;
-        for (size_t l = 0; l < WORDS; l++)
-            w[0][v][l] += v * WORDS + l;
+        w[0][v] = lane + (block + v * WORDS);
         w[1][v] = w[0][v] >> 32;
         w[2][v] = zero + c2;
         w[3][v] = zero + c3;
