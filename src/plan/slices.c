@@ -240,8 +240,12 @@ static int layer_jobs(struct ldl_plan *p, size_t number, int64_t k, struct ldl_e
         rc = piece_job(p, &piece, err);
     }
     if (rc == 0 && !found)
-        rc = ldl_fail(err, LDL_EINPUT, "%s: has no layer %lld; it has %llu, from 0 on", lead->asked,
-                      (long long)layer, (unsigned long long)ldl_layer_count(lead));
+        rc = ldl_fail(
+            err, LDL_EINPUT,
+            "%s: has no layer %lld, which layer_range [%lld, %lld] asks for; it has %llu, from "
+            "0 on",
+            lead->asked, (long long)layer, (long long)slice->source[0].first,
+            (long long)slice->source[0].end, (unsigned long long)ldl_layer_count(lead));
     p->layers++;
     return rc;
 }

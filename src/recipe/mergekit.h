@@ -2,6 +2,7 @@
  *
  *   mergekit.c        the command line, and what follows from the recipe as a whole
  *   mergekit_read.c   the recipe's text: models, slices, method
+ *   mergekit_names.c  names that nobody knows
  *   mergekit_fill.c   the value of a parameter for a model and a tensor
  *   mergekit_chat.c   the chat template
  *   mergekit_tokenizer.c  the vocabulary */
@@ -56,9 +57,16 @@ struct ldl_mk_reader {
 };
 /* LDL_EUSAGE at the node's place. */
 int ldl_mk_fail(const struct ldl_mk_reader *rd, const struct ldl_yaml_node *node, const char *what);
-/* Keys of a map that are not known. */
+/* mergekit_names.c: keys of a map, parameters of a method, that are not known. */
 int ldl_mk_check_keys(const struct ldl_mk_reader *rd, const struct ldl_yaml_node *map,
                       const char *const *known, size_t n);
+int ldl_mk_check_params(const struct ldl_mk_reader *rd, const struct ldl_yaml_node *params);
+/* `name` is missing: LDL_EUSAGE at a key of the map that was meant for it, 0 when there is none. And: at
+ * `name` itself in a map that it does not belong to. */
+int ldl_mk_blame(const struct ldl_mk *mk, const struct ldl_yaml_node *map, const char *name,
+                 struct ldl_err *err);
+int ldl_mk_blame_outside(const struct ldl_mk *mk, const struct ldl_yaml_node *map, const char *name,
+                         struct ldl_err *err);
 /* mergekit_tokenizer.c: tokenizer_source and tokenizer, into r->tokenizer. */
 int ldl_mk_take_tokenizer(const struct ldl_mk_reader *rd);
 /* chat_template: into r. */
