@@ -1,6 +1,7 @@
 /* mergekit.h -- what the files of the language of mergekit's recipes share:
  *
- *   mergekit.c        the command line, and what follows from the recipe as a whole
+ *   mergekit.c        what follows from the recipe as a whole
+ *   mergekit_options.c  the command line
  *   mergekit_read.c   the recipe's text: models, slices, method
  *   mergekit_names.c  names that nobody knows
  *   mergekit_fill.c   the value of a parameter for a model and a tensor
@@ -42,6 +43,17 @@ struct ldl_mk {
     const struct ldl_mk_entry **input;
     size_t ninputs, inputs_cap;
 };
+
+/* mergekit_options.c: the table of options; argv with mergekit's short options as long ones (*words is the
+ * caller's); what the options say, into r; notes about those that have no effect. */
+struct ldl_flags;
+struct ldl_args;
+void ldl_mk_table(struct ldl_flags *f);
+int ldl_mk_words(int argc, const char *const *argv, const char ***words, int *n,
+                 struct ldl_err *err);
+int ldl_mk_options(struct ldl_recipe *r, const struct ldl_mk *mk, const struct ldl_args *a,
+                   struct ldl_err *err);
+int ldl_mk_note_idle(struct ldl_recipe *r, const struct ldl_args *a, struct ldl_err *err);
 
 /* Reads and checks the text of a document; leaves notes in r. strict: unknown keys and parameters are errors. */
 int ldl_mk_read(struct ldl_mk *mk, struct ldl_recipe *r, const char *path, size_t document,
