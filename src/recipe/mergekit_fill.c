@@ -86,10 +86,8 @@ static int read_value(const struct want *w, const struct ldl_yaml_node *node, in
 {
     if (ldl_yaml_number(node, out) == 0)
         return 1;
-    if (is_condition(node) && !inner) { /* alone, without a list: 0 where it does not fit */
-        *out = 0;
-        return filter_fits(w, node) ? read_value(w, ldl_yaml_find(node, "value"), 1, out, err) : 1;
-    }
+    if (is_condition(node) && !inner) /* alone, without a list */
+        return filter_fits(w, node) ? read_value(w, ldl_yaml_find(node, "value"), 1, out, err) : 0;
     if (node->kind != LDL_YAML_SEQ || node->n == 0)
         return -fail_value(w, node, err);
     if (inner || !is_condition(node->item[0])) {
@@ -194,10 +192,19 @@ static int find_value(const struct want *w, const struct ldl_mk_slice *slice,
         return fall_back(w, NULL, out, err);
     const struct ldl_yaml_node *places[] = { entry ? entry->params : NULL, slice->params,
                                              w->mk->module_params, w->mk->params };
+    const struct ldl_yaml_node *node;
+    int alone = 0;
     for (size_t i = 0; i < LDL_COUNT(places); i++) {
         int found = look(w, places[i], out, err);
         if (found)
             return found < 0 ? -found : 0;
+        alone |= (node = ldl_yaml_find(places[i], w->row->name)) && is_condition(node);
+    }
+    if (alone && !w->row->fallback &&
+        strcmp(w->row->name, "scale") !=
+            0) { /* {filter, value} and nothing else: 0 for the others */
+        *out = 0;
+        return 0;
     }
     return fall_back(w, entry, out, err);
 }

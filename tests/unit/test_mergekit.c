@@ -76,6 +76,17 @@ static void test_places(void **state)
     expect_ok(parse(MODELS "merge_method: ties\nbase_model: c\n", NULL));
     assert_true(value("normalize", "norm", 0, 0) == 1); /* the default of ties itself */
     ldl_recipe_free(&r);
+    expect_ok(parse("models: [a]\nmerge_method: slerp\nbase_model: b\n"
+                    "parameters: {t: {filter: mlp, value: 0.5}}\n",
+                    NULL));
+    assert_true(value("t", "mlp", 0, 0) == 0.5); /* one condition, without a list */
+    assert_true(value("t", "norm", 0, 0) == 0);
+    ldl_recipe_free(&r);
+    expect_ok(parse("models: [a]\nmerge_method: passthrough\n"
+                    "parameters: {scale: {filter: mlp, value: 0.5}}\n",
+                    NULL));
+    assert_true(value("scale", "norm", 0, 0) == 1); /* there is a default */
+    ldl_recipe_free(&r);
     expect_ok(parse(MODELS "merge_method: linear\nparameters: {normalize: [false, true]}\n", NULL));
     assert_true(value("normalize", "norm", 0.9, 0) == 0); /* booleans are not mixed */
     assert_true(value("normalize", "norm", 1, 0) == 1);
