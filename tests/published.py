@@ -26,7 +26,7 @@ SLACK = {"BF16": 2**-8, "F16": 2**-11 * 2, "F32": 2e-6}
 # What is unknown in a recipe, and a word of the note about it.
 UNKNOWN = {"11": ["'normalize'", "'rescale'"], "12": ["'normalize'"], "13": ["'select_topk'", "'dype'; did you mean 'dtype'?"],
            "20": ["'normalize'; did you mean 'normalize_weights'?"], "27": ["'pattern'", "'pattern'"]}
-REFUSED = {"28": ["slerp needs a base_model"]}
+REFUSED = {"28": ["slerp needs a base_model"], "29": ["a second recipe without a name"]}
 
 
 # ---- architectures: tensor names and shapes ----

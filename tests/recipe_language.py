@@ -233,6 +233,23 @@ def apart(report, tmp):
         report.case(f"model_stock of opposites, filter_wise: {rows}", problems)
 
 
+def stacks(report, tmp):
+    """Models of several parts: a gradient goes over each stack of layers; slices would lose layers."""
+    text_part = [f"model.layers.{i}.up.weight" for i in range(3)]
+    vision = [f"visual.blocks.{i}.up.weight" for i in range(5)]
+    for name, value in (("a", 1), ("b", 101)):
+        model(tmp, name, value, names=text_part + vision + NAMES[:2])
+    recipe = "merge_method: slerp\nbase_model: a\nmodels: [b]\nparameters: {t: [0, 1]}\n"
+    run = merge(tmp, recipe)
+    problems = run.problems()
+    if not problems:
+        got = values(tmp)
+        problems = is_equal("places", [round(got[n], 4) for n in text_part + vision], [1, 52, 103, 1, 26, 51, 76, 101])
+    report.case("a gradient over each stack", problems)
+    sliced = "merge_method: passthrough\nslices: [{sources: [{model: a, layer_range: [0, 2]}]}]\n"
+    report.case("slices of several stacks", refusal(tmp, merge(tmp, sliced, out="o2"), "a: slices of a model with several stacks of layers", out="o2"))
+
+
 def options(report, tmp):
     """The words of mergekit-yaml, mergekit-multi and mergekit-pytorch; docs/coming-from-mergekit.md lists them."""
     model(tmp, "a", 1)
@@ -307,7 +324,7 @@ def audit(report, tmp):
 def main():
     lt.need_program()
     report = lt.Report()
-    for part in (slice_bases, chat, modules, several, names, apart, options, layer_lists, audit):
+    for part in (slice_bases, chat, modules, several, names, apart, stacks, options, layer_lists, audit):
         with lt.workdir() as tmp:
             part(report, tmp)
     return report.done()
