@@ -388,42 +388,6 @@ static void reductions(void **state)
     })
 }
 
-static void census(void **state)
-{
-    static uint64_t bins[1 << 12], expected[1 << 12];
-    (void)state;
-    EACH({
-        uint32_t from = 0x3a000000u, to = from + (1u << 24) - 1;
-        struct ldl_census c = { .below = 3, .above_min = 0x80000000u };
-        uint64_t below = 3;
-        uint32_t above_min = 0x80000000u;
-        double all[16] = { 0 }, above[16] = { 0 };
-        memset(bins, 0, sizeof bins);
-        memset(expected, 0, sizeof expected);
-        k->census(&c, bins, x, n, from, to, 12);
-        for (size_t i = 0; i < n; i++) {
-            uint32_t mag = to_bits(x[i]) & 0x7fffffffu;
-            below += mag < from;
-            if (mag > to && mag < above_min)
-                above_min = mag;
-            if (mag >= from && mag <= to)
-                expected[(mag - from) >> 12]++;
-            all[i % 16] += (double)fabsf(x[i]);
-            above[i % 16] += mag > to ? (double)fabsf(x[i]) : 0.0;
-        }
-        for (int width = 8; width; width /= 2)
-            for (int l = 0; l < width; l++) {
-                all[l] += all[l + width];
-                above[l] += above[l + width];
-            }
-        assert_int_equal(c.below, below);
-        assert_int_equal(c.above_min, above_min);
-        assert_memory_equal(bins, expected, sizeof bins);
-        assert_true(c.sum == all[0] || (isnan(c.sum) && isnan(all[0])));
-        assert_true(c.sum_above == above[0] || (isnan(c.sum_above) && isnan(above[0])));
-    })
-}
-
 /* The value of an f16 code, by the definition of the format. */
 static float f16_value(uint16_t h)
 {
@@ -562,19 +526,12 @@ static void philox_any_start(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(elementwise),
-        cmocka_unit_test(scaling),
-        cmocka_unit_test(rank_update),
-        cmocka_unit_test(voting),
-        cmocka_unit_test(sparsifiers),
-        cmocka_unit_test(reductions),
-        cmocka_unit_test(census),
-        cmocka_unit_test(decode_all_codes),
-        cmocka_unit_test(encode_boundaries),
-        cmocka_unit_test(encode_odd),
-        cmocka_unit_test(philox_vectors),
-        cmocka_unit_test(philox_any_start),
-        cmocka_unit_test(exponentials),
+        cmocka_unit_test(elementwise),      cmocka_unit_test(scaling),
+        cmocka_unit_test(rank_update),      cmocka_unit_test(voting),
+        cmocka_unit_test(sparsifiers),      cmocka_unit_test(reductions),
+        cmocka_unit_test(decode_all_codes), cmocka_unit_test(encode_boundaries),
+        cmocka_unit_test(encode_odd),       cmocka_unit_test(philox_vectors),
+        cmocka_unit_test(philox_any_start), cmocka_unit_test(exponentials),
     };
     return cmocka_run_group_tests_name("kern", tests, fill, NULL);
 }
