@@ -132,8 +132,15 @@ struct ldl_kern {
     /* x = bit i ? x * factor : 0; bit i is in bits[i / 32], the lowest first. */
     void (*keep_bits)(float *x, const uint32_t *bits, float factor, size_t n);
 
-    /* Philox4x32-10. The draw of element i is word i%4 of the block with counter
-     * { (i/4) low, (i/4) high, c2, c3 } under key { k0, k1 }. first may be any element. */
+    /* The other way: bits of on, which is 0 or 1; the last word is filled with zeros. */
+    void (*pack)(uint32_t *bits, const uint32_t *on, size_t n);
+    /* bin = 0 where x is 0, else 1 + (magnitude - lo >> shift), within 1 .. last; last below 2^16. */
+    void (*mag_bins)(uint16_t *bin, const float *x, size_t n, uint32_t lo, int shift,
+                     uint32_t last);
+
+    /* Philox4x32-10, 512 draws from each 64 blocks. Element 512*g + r: word r/64 % 4 of the block with
+     * counter { b low, b high, c2, c3 }, b = 64*g + r%64, under key { k0, k1 }; rotated by 16 bits where
+     * r >= 256. first may be any element. */
     void (*philox)(uint32_t *out, uint64_t first, size_t n, const uint32_t key[2], uint32_t c2,
                    uint32_t c3);
 
