@@ -104,7 +104,7 @@ def modules(report, tmp):
     run = merge(tmp, head + f"modules: {{default: {body}}}")
     problems = run.problems() or is_equal("a model's parameter, then the module's", values(tmp)[NAMES[0]], 32)
     report.case("modules: default", problems)
-    for given, words in ((f"{{vision: {body}}}", "recipe.yml:3:10: modules other than"), ("{default: 3}", "3:20: a module is"),
+    for given, words in ((f"{{vision: {body}}}", "recipe.yml:3:11: no tensor of a is of a module 'vision'; its modules are model.layers, default"), ("{default: 3}", "3:20: a module is"),
                          ("{default: {}}", "3:20: exactly one"), ("[]", "3:10: modules: a map"), (f"{{default: {body}}}\nslices: []", "exactly one")):
         run = merge(tmp, head + f"modules: {given}", out="o2")
         report.case(f"modules: {given[:20]}", refusal(tmp, run, words, out="o2"))
@@ -241,7 +241,7 @@ def layer_lists(report, tmp):
     report.case("lists for each layer", problems or is_equal("config.json", text(tmp, "out", "config.json"), want))
     run = merge(tmp, recipe.replace("[0, 2]", "[0, 0]") + "merge_method: linear\nparameters: {weight: 1}\nbase_model: b\n", out="o2")
     problems = run.problems()
-    want = want.replace('4, "layer', '2, "layer').replace('"full", "sliding", "sl', '"sl').replace(":[1,0,0,", ":[0,").replace("1, 2]}", '1, 2], "b": 1}')
+    want = want.replace('4, "layer', '2, "layer').replace('"full", "sliding", "sl', '"sl').replace(":[1,0,0,", ":[0,").replace("1, 2]}", '1, 2], "b": 1}').replace("[0, 1, 2, 3], \"block", "[0, 1], \"block")
     report.case("lists of a donor", problems or is_equal("config.json", text(tmp, "o2", "config.json"), want))
 
 

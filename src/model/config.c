@@ -5,7 +5,7 @@
  * written again; only the bytes of some top-level members are exchanged, removed or added. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/json.h"
-#include "model/model.h"
+#include "model/stacks.h"
 
 #include <string.h>
 
@@ -240,7 +240,8 @@ static int read_tied_members(struct ldl_json *j, int inner, int *tied, struct ld
     while ((status = ldl_json_member(j, &key, err)) > 0) {
         if (strcmp(key.text, "tie_word_embeddings") == 0)
             status = read_tied(j, tied, err);
-        else if (!inner && strcmp(key.text, "text_config") == 0 && ldl_json_peek(j) == '{')
+        else if (!inner && ldl_has_suffix(key.text, "_config") && ldl_tower_says_text(key.text) &&
+                 ldl_json_peek(j) == '{')
             status = read_tied_members(j, 1, &text_tied, err);
         else
             status = ldl_json_skip(j, NULL, NULL, err);

@@ -89,8 +89,8 @@ int ldl_side_check(const char *dir, const char *relative, struct ldl_err *err);
  * the caller's (ldl_free), NULL when there is none. */
 int ldl_config_get_dtype(const char *json, size_t len, const char *name, char **word,
                          struct ldl_err *err);
-/* Does it say "tie_word_embeddings", at its top or, for models of several parts, in "text_config"?
- * *tied: 1, 0, or -1 when it does not say. */
+/* Does it say "tie_word_embeddings", at its top or, for models of several parts, in the config of its
+ * text ("text_config")? *tied: 1, 0, or -1 when it does not say. */
 int ldl_config_get_tied(const char *json, size_t len, const char *name, int *tied,
                         struct ldl_err *err);
 /* config.json's bytes with the value of the top-level "dtype" and "torch_dtype" (those present)
@@ -105,7 +105,7 @@ struct ldl_edit {
     const char *key, *value;
     int add;
 };
-enum { LDL_CONFIG_EDITS = 20 };
+enum { LDL_CONFIG_EDITS = 64 };
 /* config.json's bytes with n (at most LDL_CONFIG_EDITS) changes; everything else byte for byte. */
 int ldl_config_edit(const char *json, size_t len, const char *name, const struct ldl_edit *edit,
                     size_t n, struct ldl_buf *out, struct ldl_err *err);

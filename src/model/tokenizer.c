@@ -6,6 +6,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "model/tokenizer.h"
 #include "base/json.h"
+#include "model/stacks.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -308,7 +309,8 @@ static int read_size(struct ldl_json *j, uint64_t *size, uint64_t *inner, struct
         int c = ldl_json_peek(j);
         if (strcmp(key.text, "vocab_size") == 0 && c >= '0' && c <= '9')
             rc = ldl_json_u64(j, size, err);
-        else if (inner && strcmp(key.text, "text_config") == 0 && c == '{')
+        else if (inner && c == '{' && ldl_has_suffix(key.text, "_config") &&
+                 ldl_tower_says_text(key.text))
             rc = read_size(j, inner, NULL, err);
         else
             rc = ldl_json_skip(j, NULL, NULL, err);
@@ -317,22 +319,23 @@ static int read_size(struct ldl_json *j, uint64_t *size, uint64_t *inner, struct
     return rc < 0 ? -rc : rc;
 }
 
-int ldl_vocab_config_size(const char *dir, uint64_t *size, uint64_t *inner, struct ldl_err *err)
+int ldl_vocab_config_size(const char *dir, uint64_t *size, struct ldl_err *err)
 {
+    uint64_t inner = UINT64_MAX;
     struct ldl_buf text = { 0 };
     struct ldl_json j;
     char *path = ldl_path_join(dir, "config.json");
     int rc = path ? 0 : ldl_oom(err);
-    *size = *inner = UINT64_MAX;
+    *size = UINT64_MAX;
     if (rc == 0 && ldl_exists(path) &&
         (rc = ldl_read_file(path, CONFIG_MAX_BYTES, &text, err)) == 0) {
         ldl_json_open(&j, text.text, text.len, path);
-        rc = read_size(&j, size, inner, err);
+        rc = read_size(&j, size, &inner, err);
         if (rc == 0)
             rc = ldl_json_close(&j, err);
     }
     if (*size == UINT64_MAX)
-        *size = *inner;
+        *size = inner;
     ldl_buf_free(&text);
     ldl_free(path);
     return rc;

@@ -47,9 +47,9 @@ int ldl_vocab_read(struct ldl_vocab *v, const char *dir, enum ldl_vocab_kind *ki
                    struct ldl_err *err);
 void ldl_vocab_free(struct ldl_vocab *v);
 const struct ldl_token *ldl_vocab_find(const struct ldl_vocab *v, const char *text, size_t len);
-/* config.json's vocab_size, and the one inside its text_config, of models with several parts; UINT64_MAX:
- * it says none. *size is the inner one where there is no other. */
-int ldl_vocab_config_size(const char *dir, uint64_t *size, uint64_t *inner, struct ldl_err *err);
+/* config.json's vocab_size, or the one inside the config of its text ("text_config"), of models with
+ * several parts; UINT64_MAX: it says none. */
+int ldl_vocab_config_size(const char *dir, uint64_t *size, struct ldl_err *err);
 
 /* ---- files ---- */
 

@@ -11,9 +11,23 @@ int ldl_plan_jobs(struct ldl_plan *p, struct ldl_err *err);
  * about parameters and types. */
 int ldl_plan_add_job(struct ldl_plan *p, const struct ldl_view **in, const size_t *from, size_t m,
                      const struct ldl_view *base, const struct ldl_place *at, struct ldl_err *err);
-/* slices.c: which tensors make which, for whole models and for slices. */
+/* whole.c, slices.c: which tensors make which, for whole models and for slices. */
 int ldl_plan_whole(struct ldl_plan *p, struct ldl_err *err);
 int ldl_plan_slices(struct ldl_plan *p, struct ldl_err *err);
+/* Room for jobs of `tensors` tensors (each may get scales). */
+int ldl_plan_room(struct ldl_plan *p, size_t tensors, struct ldl_err *err);
+/* 0 at the first of n layers, 1 at the last; of one layer 1. */
+double ldl_gradient_at(uint64_t k, uint64_t n);
+/* Of the tensor in its stack, of which n models know; 0 when it is in none. */
+double ldl_gradient_in(const struct ldl_stacks *s, size_t n, const char *name);
+/* modules.c: which tensors are of which module, and which stack its slices are of. */
+int ldl_plan_modules(struct ldl_plan *p, struct ldl_err *err);
+/* The number of the module; SIZE_MAX: of none. */
+size_t ldl_plan_module_of(const struct ldl_plan *p, const char *name);
+/* The model that says which tensors a module has: the first source of its first slice. */
+const struct ldl_model *ldl_plan_lead(const struct ldl_plan *p, size_t module);
+/* Layers that the module's stack has in the model. */
+uint64_t ldl_plan_layers_in(const struct ldl_plan *p, size_t module, const struct ldl_model *m);
 /* files.c: shards with their headers, each job's place in them; then the index, if there is one. */
 int ldl_plan_shards(struct ldl_plan *p, struct ldl_err *err);
 int ldl_plan_index(struct ldl_plan *p, struct ldl_err *err);
@@ -41,13 +55,18 @@ const struct ldl_model *ldl_plan_giver(const struct ldl_plan *p);
 /* The text of a side file as it is now: edited, or as the giver has it. */
 int ldl_plan_read_side(const struct ldl_plan *p, const char *name, uint64_t max_bytes,
                        struct ldl_buf *text, struct ldl_err *err);
-/* per_layer.c: config.json's lists of one item for each layer, as the slices make them. */
+/* config.c: config.json as it will be; *out stays empty when nothing changes. Leaves notes. */
+int ldl_plan_config(struct ldl_plan *p, const struct ldl_model *from, const struct ldl_buf *text,
+                    const char *path, struct ldl_buf *out, struct ldl_err *err);
+/* per_layer.c: config.json's lists about layers, as the slices of the module make them. all: the stacks of
+ * the model. */
 struct ldl_layer_lists {
     struct ldl_names key;
     struct ldl_buf value[8]; /* JSON text */
     size_t n;
 };
-int ldl_plan_layer_lists(const struct ldl_plan *p, const char *json, size_t len, const char *name,
+int ldl_plan_layer_lists(const struct ldl_plan *p, size_t module, const struct ldl_stacks *all,
+                         const char *json, size_t len, const char *name,
                          struct ldl_layer_lists *out, struct ldl_err *err);
 void ldl_layer_lists_free(struct ldl_layer_lists *x);
 /* chat.c: the template, after the side files are known. */

@@ -143,6 +143,9 @@ void ldl_plan_free(struct ldl_plan *p)
     ldl_free(p->job);
     ldl_free(p->views);
     ldl_free(p->from);
+    for (size_t i = 0; p->module && i < p->recipe.nmodules; i++)
+        ldl_stacks_free(&p->module[i].stacks);
+    ldl_free(p->module);
     ldl_model_close(&p->donor);
     ldl_names_free(&p->made_names);
     ldl_free(p->index_name);

@@ -9,6 +9,7 @@
 
 #include "method/work.h"
 #include "model/model.h"
+#include "model/stacks.h"
 #include "recipe/recipe.h"
 
 enum ldl_job_kind {
@@ -55,6 +56,21 @@ struct ldl_results {
     size_t n;
 };
 
+/* A module of the recipe (of that number), as the models have it. */
+struct ldl_plan_module {
+    enum ldl_module_rule {
+        LDL_MODULE_ALL,
+        LDL_MODULE_REST,  /* what no other module has */
+        LDL_MODULE_TOWER, /* `tower` */
+        LDL_MODULE_PART   /* those with the module's name in theirs; anchored: at its beginning */
+    } rule;
+    enum ldl_tower tower;
+    int anchored;
+    struct ldl_stacks stacks;      /* in the model that leads */
+    const struct ldl_stack *stack; /* that is cut into slices; NULL: none is */
+    uint64_t layers;               /* of the output */
+};
+
 struct ldl_plan {
     struct ldl_recipe recipe; /* owned; moved in by ldl_plan_make */
     struct ldl_merge *merge;  /* what is done to tensors; jobs share one where they can */
@@ -65,12 +81,12 @@ struct ldl_plan {
     const struct ldl_model *base; /* or NULL */
     struct ldl_job *job;
     size_t njobs;
-    const struct ldl_view **views; /* storage of the jobs' in[] */
-    size_t *from;                  /* and of their from[] */
-    uint64_t rows;                 /* of embeddings that were cut; 0: none was */
-    uint64_t layers;               /* of the output, when it is made of slices */
-    struct ldl_model donor;        /* of recipe.donor */
-    struct ldl_names made_names;   /* of tensors that no model has */
+    const struct ldl_view **views;  /* storage of the jobs' in[] */
+    size_t *from;                   /* and of their from[] */
+    uint64_t rows;                  /* of embeddings that were cut; 0: none was */
+    struct ldl_plan_module *module; /* recipe.nmodules */
+    struct ldl_model donor;         /* of recipe.donor */
+    struct ldl_names made_names;    /* of tensors that no model has */
     struct ldl_shard *shard;
     size_t nshards;
     const struct ldl_format *container; /* of the output */

@@ -1,6 +1,5 @@
-/* side.c -- the files that come along with the weights, and the edits of config.json. */
+/* side.c -- the files that come along with the weights. */
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "model/fp8_out.h"
 #include "model/tokenizer.h"
 #include "plan/parts.h"
 
@@ -46,25 +45,6 @@ static int take_asked_files(struct ldl_plan *p, struct ldl_err *err)
     return 0;
 }
 
-/* What a loader must know of weights in FP8 blocks; empty when there are none. */
-static int fp8_config(const struct ldl_plan *p, struct ldl_buf *text, struct ldl_err *err)
-{
-    struct ldl_fp8_config c;
-    size_t weights = 0;
-    ldl_fp8_config_begin(&c, text);
-    for (size_t t = 0; t < p->njobs; t++) {
-        weights += p->job[t].scales != NULL;
-        if (!p->job[t].scales)
-            ldl_fp8_config_skip(&c, p->job[t].name, p->job[t].ndim);
-    }
-    ldl_fp8_config_end(&c);
-    if (text->failed)
-        return ldl_oom(err);
-    if (!weights)
-        ldl_buf_reset(text);
-    return 0;
-}
-
 const struct ldl_model *ldl_plan_giver(const struct ldl_plan *p)
 {
     return p->recipe.donor ? &p->donor : p->base ? p->base : &p->model[0];
@@ -102,54 +82,6 @@ int ldl_plan_read_side(const struct ldl_plan *p, const char *name, uint64_t max_
     return rc;
 }
 
-/* The edits that the output's types ask for: its dtype, and whether and how it is quantized. */
-static int edit_text(struct ldl_plan *p, const struct ldl_model *from, const struct ldl_buf *text,
-                     const char *path, struct ldl_err *err)
-{
-    static const char *const counts[] = { "num_hidden_layers", "n_layer", "num_layers",
-                                          "n_layers" };
-    struct ldl_buf word = { 0 }, fp8 = { 0 };
-    char layers[32], rows[32];
-    struct ldl_layer_lists lists = { 0 };
-    struct ldl_edit edit[LDL_CONFIG_EDITS];
-    size_t n = 0;
-    int rc = p->recipe.dtype == LDL_F8_E4M3 ? fp8_config(p, &fp8, err) : 0;
-    if (p->recipe.dtype != LDL_DTYPES && p->recipe.dtype != LDL_F8_E4M3) {
-        ldl_buf_json(&word, ldl_dtype_name(p->recipe.dtype));
-        edit[n++] = (struct ldl_edit){ "dtype", word.text, 0 };
-        edit[n++] = (struct ldl_edit){ "torch_dtype", word.text, 0 };
-    }
-    if (fp8.len || from->fp8) {
-        edit[n++] =
-            (struct ldl_edit){ "quantization_config", fp8.len ? fp8.text : NULL, fp8.len > 0 };
-        edit[n++] = (struct ldl_edit){ "compression_config", NULL, 0 };
-    }
-    snprintf(layers, sizeof layers, "%llu", (unsigned long long)p->layers);
-    for (size_t i = 0; p->layers && i < LDL_COUNT(counts); i++)
-        edit[n++] = (struct ldl_edit){ counts[i], layers, 0 };
-    if (rc == 0)
-        rc = ldl_plan_layer_lists(p, text->text, text->len, path, &lists, err);
-    for (size_t i = 0; i < lists.n; i++)
-        edit[n++] = (struct ldl_edit){ lists.key.name[i], lists.value[i].text, 0 };
-    snprintf(rows, sizeof rows, "%llu", (unsigned long long)p->rows);
-    if (p->rows)
-        edit[n++] = (struct ldl_edit){ "vocab_size", rows, 0 };
-    for (size_t i = 0; i < p->nmodels + (p->base != NULL); i++)
-        if (p->model[i].untied) {
-            edit[n++] = (struct ldl_edit){ "tie_word_embeddings", "false", 1 };
-            break;
-        }
-    if (rc == 0 && word.failed)
-        rc = ldl_oom(err);
-    if (rc == 0 && n)
-        rc = ldl_config_edit(text->text, text->len, path, edit, n, ldl_plan_edit(p, "config.json"),
-                             err);
-    ldl_buf_free(&word);
-    ldl_buf_free(&fp8);
-    ldl_layer_lists_free(&lists);
-    return rc;
-}
-
 static int edit_config(struct ldl_plan *p, const struct ldl_model *from, struct ldl_err *err)
 {
     struct ldl_buf text = { 0 };
@@ -163,7 +95,7 @@ static int edit_config(struct ldl_plan *p, const struct ldl_model *from, struct 
         return ldl_oom(err);
     rc = ldl_plan_read_side(p, "config.json", 64 << 20, &text, err);
     if (rc == 0)
-        rc = edit_text(p, from, &text, path, err);
+        rc = ldl_plan_config(p, from, &text, path, ldl_plan_edit(p, "config.json"), err);
     ldl_buf_free(&text);
     ldl_free(path);
     return rc;

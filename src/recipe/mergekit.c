@@ -160,6 +160,16 @@ static int check_base_apart(const struct ldl_mk *mk, struct ldl_err *err)
     return 0;
 }
 
+/* A slice of one source that the method can only take as it is: the base of a method that needs one,
+ * or one model where it takes several. */
+static int is_alone(const struct ldl_mk *mk, const struct ldl_mk_slice *s)
+{
+    const struct ldl_combiner *c = mk->method->combiner;
+    if (mk->whole || s->n != 1)
+        return 0;
+    return is_base(mk, s, &s->entry[0]) ? c->needs_base : !c->needs_base && c->min_models > 1;
+}
+
 static int add_model(struct ldl_recipe *r, const char *name, struct ldl_err *err)
 {
     char **model = ldl_realloc(r->model, r->nmodels + 1, sizeof *model);
@@ -204,12 +214,31 @@ static int find_model(struct ldl_recipe *r, const char *name, size_t *number, st
 /* A source's `model` of the base is set to nmodels when all models are known. */
 #define BASE_MODEL SIZE_MAX
 
+/* The base of a method that needs one, which `models` need not name. */
+static int take_unnamed_base(struct ldl_recipe *r, const struct ldl_mk *mk,
+                             const struct ldl_mk_slice *from, struct ldl_slice *to,
+                             struct ldl_err *err)
+{
+    struct ldl_slice_source *s = &to->source[to->n];
+    const char *base = base_of(mk, from);
+    for (size_t i = 0; i < to->n; i++)
+        if (to->source[i].is_base)
+            return 0;
+    if (!base || mk->method->combiner->ignores_base)
+        return 0;
+    *s = (struct ldl_slice_source){ .model = BASE_MODEL, .is_base = 1 };
+    to->n++;
+    return mk->base && strcmp(base, mk->base) == 0 ? 0 : find_model(r, base, &s->model, err);
+}
+
 static int take_slice(struct ldl_recipe *r, struct ldl_mk *mk, const struct ldl_mk_slice *from,
                       struct ldl_slice *to, struct ldl_err *err)
 {
     int rc = 0;
-    if (!(to->source = ldl_calloc(from->n, sizeof *to->source)))
+    if (!(to->source = ldl_calloc(from->n + 1, sizeof *to->source)))
         return ldl_oom(err);
+    to->whole = from->whole;
+    to->as_is = is_alone(mk, from);
     for (to->n = 0; rc == 0 && to->n < from->n; to->n++) {
         const struct ldl_mk_entry *e = &from->entry[to->n];
         struct ldl_slice_source *s = &to->source[to->n];
@@ -222,6 +251,21 @@ static int take_slice(struct ldl_recipe *r, struct ldl_mk *mk, const struct ldl_
         if (rc == 0 && !s->is_base)
             rc = add_input(mk, e, err);
     }
+    return rc || !to->whole || to->as_is ? rc : take_unnamed_base(r, mk, from, to, err);
+}
+
+/* What no module names comes from the base, whatever the method is, else from the first model. */
+static int take_modules(struct ldl_recipe *r, const struct ldl_mk *mk, struct ldl_err *err)
+{
+    int rc = 0;
+    if (!(r->module = ldl_calloc(mk->nmodules, sizeof *r->module)))
+        return ldl_oom(err);
+    memcpy(r->module, mk->module, mk->nmodules * sizeof *r->module);
+    r->nmodules = mk->nmodules;
+    if (mk->named && r->donor)
+        rc = find_model(r, r->donor, &r->rest_model, err);
+    else if (r->base)
+        r->rest_model = r->nmodels;
     return rc;
 }
 
@@ -232,6 +276,8 @@ static int take_sliced(struct ldl_recipe *r, struct ldl_mk *mk, struct ldl_err *
         return ldl_oom(err);
     for (r->nslices = 0; rc == 0 && r->nslices < mk->nslices; r->nslices++)
         rc = take_slice(r, mk, &mk->slice[r->nslices], &r->slice[r->nslices], err);
+    if (rc == 0)
+        rc = take_modules(r, mk, err);
     for (size_t s = 0; s < r->nslices; s++)
         for (size_t i = 0; i < r->slice[s].n; i++)
             if (r->slice[s].source[i].model == BASE_MODEL)
@@ -258,6 +304,8 @@ static int check_counts(const struct ldl_mk *mk, struct ldl_err *err)
     const struct ldl_combiner *c = mk->method->combiner;
     for (size_t s = 0; s < mk->nslices; s++) {
         size_t n = 0, bases = 0;
+        if (is_alone(mk, &mk->slice[s]))
+            continue;
         for (size_t i = 0; i < mk->slice[s].n; i++) {
             int base = is_base(mk, &mk->slice[s], &mk->slice[s].entry[i]) != 0;
             n += !base;
@@ -266,7 +314,7 @@ static int check_counts(const struct ldl_mk *mk, struct ldl_err *err)
         const struct ldl_yaml_node *where = mk->slice[s].entry[0].node;
         if (n < c->min_models || n > c->max_models)
             return fail_count(mk, n, where, err);
-        if (!mk->whole && c->needs_base && bases != 1)
+        if (!mk->slice[s].whole && c->needs_base && bases != 1)
             return ldl_yaml_fail(&mk->yaml, where, err, LDL_EUSAGE,
                                  "%s needs the base model, once, among the sources of each slice",
                                  mk->method->name);
@@ -293,7 +341,7 @@ static int take_base(struct ldl_recipe *r, const struct ldl_mk *mk, struct ldl_e
                                  mk->method->name);
     if (!mk->base)
         return 0;
-    if (c->is_identity)
+    if (c->is_identity && !mk->named)
         for (size_t i = 0; i < mk->slice->n; i++)
             if (strcmp(mk->slice->entry[i].model, mk->base) != 0)
                 return ldl_yaml_fail(&mk->yaml, ldl_yaml_find(mk->root, "base_model"), err,

@@ -23,7 +23,8 @@ struct ldl_mk_entry {
 /* A slice; for `models` there is one, of whole models. */
 struct ldl_mk_slice {
     const char *base; /* instead of the recipe's; NULL: that one */
-    const struct ldl_yaml_node *params;
+    int whole;        /* models, not a range of layers */
+    const struct ldl_yaml_node *params, *module_params;
     struct ldl_mk_entry *entry;
     size_t n;
 };
@@ -31,12 +32,14 @@ struct ldl_mk_slice {
 struct ldl_mk {
     struct ldl_yaml yaml;
     const struct ldl_yaml_node *root, *params;
-    const struct ldl_yaml_node *module_params; /* of modules: {default: ...} */
     const struct ldl_method *method;
     const char *base, *dtype;
-    int whole; /* models, not slices */
+    int whole; /* models, not slices, and of no module with a name */
     struct ldl_mk_slice *slice;
-    size_t nslices;
+    size_t nslices, slices_cap;
+    struct ldl_module *module; /* their slices are numbered as slice[] */
+    size_t nmodules;
+    int named; /* a module other than the one called default */
     /* Entries in the order of ldl_place.from: those that are not the base. */
     const struct ldl_mk_entry **input;
     size_t ninputs, inputs_cap;

@@ -177,7 +177,7 @@ static int find_value(const struct want *w, const struct ldl_mk_slice *slice,
     if (w->as_is)
         return fall_back(w, NULL, out, err);
     const struct ldl_yaml_node *places[] = { entry ? entry->params : NULL, slice->params,
-                                             w->mk->module_params, w->mk->params };
+                                             slice->module_params, w->mk->params };
     for (size_t i = 0; i < LDL_COUNT(places); i++) {
         int found = look(w, places[i], out, err);
         if (found)
