@@ -2,6 +2,7 @@
  *
  *   mergekit.c        the command line, and what follows from the recipe as a whole
  *   mergekit_read.c   the recipe's text: models, slices, method
+ *   mergekit_models.c the models, slices and modules in numbers; the base
  *   mergekit_fill.c   the value of a parameter for a model and a tensor
  *   mergekit_chat.c   the chat template
  *   mergekit_tokenizer.c  the vocabulary */
@@ -50,6 +51,8 @@ int ldl_mk_read(struct ldl_mk *mk, struct ldl_recipe *r, const char *path, size_
                 int strict, struct ldl_err *err);
 /* The documents of a file. names: of each, "" for the one that has none, which is number *main. */
 int ldl_mk_documents(const char *path, struct ldl_names *names, size_t *main, struct ldl_err *err);
+/* What has been read, into r: models, base, slices, modules. */
+int ldl_mk_take_models(struct ldl_recipe *r, struct ldl_mk *mk, struct ldl_err *err);
 /* What the steps of reading share. strict: what is not known is an error, else a note. */
 struct ldl_mk_reader {
     struct ldl_mk *mk;
