@@ -110,6 +110,72 @@ def modules(report, tmp):
         report.case(f"modules: {given[:20]}", refusal(tmp, run, words, out="o2"))
 
 
+TOWERS = NAMES + ["visual.patch_embed.weight", "visual.merger.mlp.0.weight", "lm_head.weight"] + [f"visual.blocks.{i}.up.weight" for i in range(2)]
+UP, EYE = "model.layers.%d.up.weight", "visual.blocks.%d.up.weight"
+
+
+def towers(report, tmp):
+    """Modules with names, on models of two towers and a projector."""
+    config = {"text_config": {"num_hidden_layers": 4, "layer_types": list("wxyz")}, "vision_config": {"depth": 2}, "num_hidden_layers": 4}
+    for name, value in (("base", 1), ("a", 10), ("b", 100)):
+        model(tmp, name, value, config=config, names=TOWERS)
+    text_of = "modules:\n  text_decoder:\n    parameters: {weight: %d}\n    %s\n"
+    task = "merge_method: task_arithmetic\nbase_model: base\n"
+    run = merge(tmp, task + text_of % (2, "models: [a]") + "  vision_tower: {models: [base]}\n")
+    problems = run.problems() or is_equal("values", [values(tmp)[n] for n in (NAMES[0], UP % 3, "lm_head.weight", EYE % 1, "visual.merger.mlp.0.weight")],
+                                          [19, 22, 19, 1, 1])
+    problems += [] if "no module has visual.merger.mlp.0.weight: 1 tensor of base" in run.err else [run.err]
+    report.case("modules: a weight of its own, the base alone, the rest", problems)
+    source = "{model: %s, layer_range: [%d, %d]}"
+    slices = "slices: [{sources: [%s, %s]}, {sources: [%s]}]" % tuple(source % x for x in (("base", 0, 3), ("a", 1, 4), ("base", 3, 4)))
+    run = merge(tmp, task + text_of % (1, slices) + "  visual:\n    slices: [{sources: [%s, %s]}]\n    parameters: {weight: 3}\n"
+                % (source % ("base", 0, 1), source % ("b", 1, 2)), out="o2")
+    problems = run.problems()
+    if not problems:
+        got = values(tmp, "o2")
+        problems = is_equal("layers", [got.get(UP % i) for i in range(5)], [11, 12, 13, 4, None])
+        problems += is_equal("blocks, others", [got.get(n) for n in (EYE % 0, EYE % 1, "visual.patch_embed.weight", NAMES[0], "lm_head.weight")],
+                             [298, None, 298, 10, 1])
+        got = json.loads(text(tmp, "o2", "config.json"))
+        problems += is_equal("config.json", (got["text_config"], got["vision_config"], got["num_hidden_layers"]),
+                             ({"num_hidden_layers": 4, "layer_types": list("wxyz")}, {"depth": 1}, 4))
+    report.case("modules: slices of two towers", problems)
+    one = "- sources: [{model: a, layer_range: [1, 3]}]\n"
+    run = merge(tmp, "merge_method: passthrough\nslices:\n" + one + "- sources: [{model: b, layer_range: [3, 4]}]\n", out="o3")
+    problems = run.problems()
+    if not problems:
+        got = values(tmp, "o3")
+        problems = is_equal("layers", [got.get(n) for n in (UP % 0, UP % 1, UP % 2, EYE % 1, NAMES[0], "lm_head.weight")], [11, 12, 103, 10, 10, 100])
+        problems += is_equal("config.json", json.loads(text(tmp, "o3", "config.json"))["text_config"], {"num_hidden_layers": 3, "layer_types": list("xyz")})
+        problems += [] if "slices: the layers are those of model.layers; those of visual.blocks are merged by name" in run.err else [run.err]
+    report.case("slices without modules are of the text", problems)
+    run = merge(tmp, "merge_method: passthrough\nbase_model: base\nmodules: {default: {slices: [{sources: [{model: a, layer_range: [0, 2]}]}]}, visual.blocks: {models: [b]}}", out="o4")
+    problems = run.problems() or is_equal("values", [values(tmp, "o4").get(n) for n in (UP % 1, UP % 2, EYE % 1, "visual.patch_embed.weight")], [11, None, 100, 10])
+    report.case("modules: default is what others leave", problems)
+    llm = {"text_config": {"num_hidden_layers": 4}}
+    model(tmp, "llm", 1000, config=llm, names=NAMES + ["lm_head.weight"])
+    run = merge(tmp, task.replace("base_model: base", "base_model: llm") + text_of % (1, "models: [a, b]"), "--report", "audit.json", out="o5")
+    problems = run.problems()
+    if not problems:
+        got = values(tmp, "o5")
+        problems = is_equal("values", [got.get(n) for n in (NAMES[0], EYE % 1)], [-890, 10])
+        got = {t["name"]: t.get("reason") for t in json.loads(text(tmp, "audit.json"))["models"][1]["tensors"]}
+        problems += is_equal("reason", got[EYE % 1], "of no module: another model gives it")
+    report.case("modules: what the base lacks is the first model's", problems)
+    model(tmp, "unet", 1, names=[f"{x}_blocks.{i}.w" for x in ("down", "up") for i in range(3)])
+    model(tmp, "loose", 1, names=["x.w", "y.w"])
+    body = "{models: [a]}"
+    for given, words, of in (("modules: {encoder: %s}" % body, "recipe.yml:3:11: no tensor of a is of a module 'encoder'; its modules are text_decoder, vision_tower, multi_modal_projector, default", "a"),
+                             ("modules: {text_decoder: %s, llm: %s}" % (body, body), "recipe.yml:3:40: no tensor of a is of a module 'llm'", "a"),
+                             ("slices: [{sources: [{model: unet, layer_range: [0, 1]}]}]", "recipe.yml:3:9: slices: which layers are meant? unet has down_blocks (3), up_blocks (3); write modules: {down_blocks: {slices: ...}}", "unet"),
+                             ("slices: [{sources: [{model: loose, layer_range: [0, 1]}]}]", "recipe.yml:3:9: slices: loose has no numbered layers there; write models instead", "loose"),
+                             ("modules: {visual: {slices: [{sources: [{model: a, layer_range: [1, 3]}]}]}}", "a: has no layer 2 of visual.blocks; it has 2, from 0 on", "a"),
+                             ("modules: {'': %s}" % body, "3:15: a module without a name", "a"),
+                             ("modules: {text_decoder: {models: [b, llm]}, vision_tower: {models: [b, llm]}}", "llm: tensor visual.blocks.0.up.weight is missing", "a")):
+        run = merge(tmp, f"merge_method: linear\nparameters: {{weight: 1}}\n{given}\n", out="o6")
+        report.case(f"modules: {given[:40]}", refusal(tmp, run, words, out="o6"))
+
+
 def random_model(tmp, name, seed, dtype="F32"):
     """Large enough for blocks that are not whole; with a tensor of whole numbers."""
     r, ts = random.Random(seed), {}
@@ -280,7 +346,7 @@ def audit(report, tmp):
 def main():
     lt.need_program()
     report = lt.Report()
-    for part in (slice_bases, chat, modules, several, names, layer_lists, audit):
+    for part in (slice_bases, chat, modules, towers, several, names, layer_lists, audit):
         with lt.workdir() as tmp:
             part(report, tmp)
     return report.done()

@@ -107,7 +107,10 @@ static void put_list(const struct ldl_plan *p, const struct ldl_module *m, const
                 ldl_buf_put(out, l->from[i], (size_t)(l->to[i] - l->from[i]));
         }
     }
-    ldl_buf_put(out, l->to[l->n - 1], (size_t)(l->end - l->to[l->n - 1]));
+    if (done == 0)
+        ldl_buf_reset(out);
+    ldl_buf_put(out, done ? l->to[l->n - 1] : "[]",
+                done ? (size_t)(l->end - l->to[l->n - 1]) : strlen("[]"));
 }
 
 static int is_about_layers(const char *key)

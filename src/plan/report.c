@@ -81,8 +81,7 @@ static void put_unused(struct ldl_buf *b, const struct ldl_plan *p, const struct
     size_t i = p->module ? ldl_plan_module_of(p, v->name) : SIZE_MAX;
     const struct ldl_plan_module *m = i == SIZE_MAX ? NULL : &p->module[i];
     if (p->module && !m)
-        snprintf(reason, sizeof reason, "of no module: %.100s gives it",
-                 p->model[p->recipe.rest_model].asked);
+        snprintf(reason, sizeof reason, "of no module: another model gives it");
     else if (m && !m->stack)
         snprintf(reason, sizeof reason, "the module %.100s is made of other models",
                  p->recipe.module[i].name);
