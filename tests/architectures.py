@@ -43,6 +43,10 @@ def read(name):
     return d["config"], tensors
 
 
+def file_of(config):
+    return ("diffusion_pytorch_" if "_diffusers_version" in config else "") + "model.safetensors"
+
+
 def write(tmp, model, config, tensors):
     ts = {}
     for name, (dtype, shape) in tensors.items():
@@ -50,7 +54,7 @@ def write(tmp, model, config, tensors):
         n = int(np.prod(shape))
         ts[name] = nm.tensor(dtype, shape, r.standard_normal(n) if dtype in nm.FLOATS else np.arange(n))
     os.makedirs(os.path.join(tmp, model))
-    lt.write_safetensors(os.path.join(tmp, model, "model.safetensors"), ts, {"format": "pt"})
+    lt.write_safetensors(os.path.join(tmp, model, file_of(config)), ts, {"format": "pt"})
     with open(os.path.join(tmp, model, "config.json"), "w", encoding="utf-8", newline="") as f:
         f.write(config)
     return ts
@@ -73,7 +77,7 @@ class Case:
         problems = run.problems()
         if problems:
             return problems
-        got, _ = lt.read_safetensors(os.path.join(self.tmp, out, "model.safetensors"))
+        got, _ = lt.read_safetensors(os.path.join(self.tmp, out, file_of(self.config)))
         problems += [f"missing {n}" for n in want if n not in got] + [f"extra {n}" for n in got if n not in want]
         problems += [f"{n}: {got[n].dtype} {got[n].shape} differs" for n in want if n in got and got[n] != want[n]]
         with open(os.path.join(self.tmp, out, "config.json"), encoding="utf-8", newline="") as f:
@@ -219,6 +223,10 @@ SLICES = {
 }
 
 
+# Where a layer comes to a place that is known by its number; what config.json says of it is no list.
+ODD = {"jamba"}
+
+
 def slices(case):
     stack, module, counts, lists, drop = SLICES[case.name]
     numbers_of = [int(m.group(1)) for m in (re.match(re.escape(stack) + r"\.(\d+)\.", n) for n in case.tensors) if m]
@@ -236,7 +244,8 @@ def slices(case):
     claimed = CLAIM[module] if module else lambda n: True
     give = lambda out, source: linear(case, out, source=source) if claimed(source) else case.models["a"][source]
     run = case.merge(recipe, "slices")
-    return case.check(run, "slices", sliced(case, stack, order, give), edited(case.config, changes))
+    problems = [] if (case.name in ODD) == ("may not hold" in run.err) else [run.err]
+    return problems + case.check(run, "slices", sliced(case, stack, order, give), edited(case.config, changes))
 
 
 # ---- modules ----

@@ -29,7 +29,8 @@ struct file {
     const char *dtype; /* JSON text, or NULL */
     const char *fp8;   /* the quantization_config of the output, or NULL */
     int unquantized, untied;
-    unsigned char *counted; /* of each module: a count of its layers was found */
+    unsigned char *counted; /* of each module: a count of its layers was found, */
+    unsigned char *listed;  /* a list of its layers */
 };
 struct level {
     const struct level *outer; /* NULL: the top */
@@ -228,6 +229,7 @@ static int edit_layers(struct file *f, struct edits *e, size_t module, const cha
         rc = ldl_plan_layer_lists(f->p, module, &f->all, json, len, f->path, &lists, err);
     for (size_t i = 0; rc == 0 && i < lists.n; i++)
         rc = add_copy(e, lists.key.name[i], lists.value[i].text, err);
+    f->listed[module] |= lists.n > 0;
     ldl_layer_lists_free(&lists);
     return rc;
 }
@@ -344,6 +346,22 @@ static int fp8_config(const struct ldl_plan *p, struct ldl_buf *text, struct ldl
     return 0;
 }
 
+/* What a list says of each layer is right again; what is said in other ways may not be. */
+static int note_odd(const struct file *f, size_t i, struct ldl_err *err)
+{
+    const struct ldl_plan_module *m = &f->p->module[i];
+    char text[512];
+    if (!m->is_odd || f->listed[i])
+        return 0;
+    snprintf(
+        text, sizeof text,
+        "slices: layer %llu of %.*s comes from layer %llu, whose tensors have other names than "
+        "those of layer %llu; what config.json says of layers by their number may not hold",
+        (unsigned long long)m->odd_layer, (int)LDL_MIN(m->stack->len, (size_t)200), m->stack->name,
+        (unsigned long long)m->odd_from, (unsigned long long)m->odd_layer);
+    return ldl_plan_note(f->p, text, err);
+}
+
 /* A count that was found nowhere must not stay wrong in silence. */
 static int note_counts(const struct file *f, struct ldl_err *err)
 {
@@ -352,7 +370,9 @@ static int note_counts(const struct file *f, struct ldl_err *err)
     int rc = 0;
     for (size_t i = 0; rc == 0 && p->module && i < p->recipe.nmodules; i++) {
         const struct ldl_plan_module *m = &p->module[i];
-        if (!m->stack || f->counted[i] || m->layers == ldl_plan_layers_in(p, i, ldl_plan_giver(p)))
+        rc = note_odd(f, i, err);
+        if (rc || !m->stack || f->counted[i] ||
+            m->layers == ldl_plan_layers_in(p, i, ldl_plan_giver(p)))
             continue;
         snprintf(text, sizeof text,
                  "config.json: no number of layers of %.*s is found in it; they are %llu now",
@@ -371,8 +391,10 @@ int ldl_plan_config(struct ldl_plan *p, const struct ldl_model *from, const stru
     struct file f = { .p = p, .path = path, .unquantized = from->fp8 };
     int rc = ldl_stacks_read(&f.all, from, NULL, err);
     f.main = ldl_stacks_main(&f.all);
-    if (!(f.counted = ldl_calloc(p->recipe.nmodules + 1, 1)))
-        rc = rc ? rc : ldl_oom(err);
+    f.counted = ldl_calloc(p->recipe.nmodules + 1, 1);
+    f.listed = ldl_calloc(p->recipe.nmodules + 1, 1);
+    if (rc == 0 && (!f.counted || !f.listed))
+        rc = ldl_oom(err);
     if (rc == 0 && p->recipe.dtype == LDL_F8_E4M3)
         rc = fp8_config(p, &fp8, err);
     if (p->recipe.dtype != LDL_DTYPES && p->recipe.dtype != LDL_F8_E4M3)
@@ -389,6 +411,7 @@ int ldl_plan_config(struct ldl_plan *p, const struct ldl_model *from, const stru
         rc = note_counts(&f, err);
     ldl_stacks_free(&f.all);
     ldl_free(f.counted);
+    ldl_free(f.listed);
     ldl_buf_free(&word);
     ldl_buf_free(&fp8);
     return rc;

@@ -86,9 +86,26 @@ static const char *metadata_format(const struct ldl_plan *p)
     return "pt";
 }
 
+/* Diffusers' loaders look for another name than all others do. */
+static int take_diffusers_name(struct ldl_plan *p, struct ldl_err *err)
+{
+    static const char name[] = "diffusion_pytorch_model";
+    const struct ldl_model *m = ldl_plan_giver(p);
+    char **prefix = &p->recipe.shard_prefix;
+    if (!p->recipe.fill || !m->nfiles ||
+        strncmp(ldl_path_base(m->file[0].path), name, strlen(name)) != 0)
+        return 0;
+    ldl_free(*prefix);
+    *prefix = ldl_strdup(name);
+    return *prefix ? 0 : ldl_oom(err);
+}
+
 int ldl_plan_shards(struct ldl_plan *p, struct ldl_err *err)
 {
     const struct ldl_recipe *r = &p->recipe;
+    int rc = take_diffusers_name(p, err);
+    if (rc)
+        return rc;
     if (!r->shard_bytes && (uint64_t)r->shards > LDL_MAX(p->njobs, (size_t)1))
         return ldl_fail(err, LDL_EUSAGE,
                         "--n_process %lld is more than the %zu tensors of the model; every output "
@@ -103,7 +120,7 @@ int ldl_plan_shards(struct ldl_plan *p, struct ldl_err *err)
     size_t from = 0;
     for (size_t s = 0; s < p->nshards; s++) {
         size_t to = p->njobs ? shard_end(p, s, from) : 0;
-        int rc = name_shard(p, s, err);
+        rc = name_shard(p, s, err);
         if (rc == 0)
             rc = make_header(p, s, from, to, &how, err);
         if (rc)

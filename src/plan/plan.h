@@ -69,6 +69,9 @@ struct ldl_plan_module {
     struct ldl_stacks stacks;      /* in the model that leads */
     const struct ldl_stack *stack; /* that is cut into slices; NULL: none is */
     uint64_t layers;               /* of the output */
+    int is_odd;                    /* its layer odd_layer has other tensors than that of this number
+                                    * in the model that gives config.json */
+    uint64_t odd_layer, odd_from;  /* and comes from that layer */
 };
 
 struct ldl_plan {

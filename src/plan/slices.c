@@ -108,6 +108,39 @@ static int piece_job(struct ldl_plan *p, const struct piece *piece, struct ldl_e
     return rc ? rc : ldl_plan_add_job(p, in, from, m, base, &place, err);
 }
 
+/* A number that equal sets of tensors in a layer have in common; 0: there are none. */
+static uint64_t print_of(const struct ldl_model *m, const struct ldl_stack *s, uint64_t number)
+{
+    struct ldl_layer layer;
+    uint64_t sum = 0;
+    for (size_t t = 0; t < m->nviews; t++) {
+        const char *name = m->view[t].name;
+        if (!ldl_stack_has(s, name, &layer) || layer.number != number)
+            continue;
+        uint64_t h = 0xcbf29ce484222325u; /* FNV-1a */
+        for (const char *c = name + layer.at + layer.len; *c; c++)
+            h = (h ^ (unsigned char)*c) * 0x100000001b3u;
+        sum += h;
+    }
+    return sum;
+}
+
+/* Config and programs know some layers by their number: the first ones without experts, the one that has the
+ * position's bias. So it matters when another kind of layer comes to such a place. */
+static void note_odd(struct ldl_plan *p, struct ldl_plan_module *m, const struct ldl_model *lead,
+                     uint64_t from)
+{
+    const struct ldl_model *giver = ldl_plan_giver(p);
+    if (m->is_odd || (from == m->layers && lead == giver))
+        return;
+    uint64_t was = print_of(giver, m->stack, m->layers);
+    if (!was || was == print_of(lead, m->stack, from))
+        return;
+    m->is_odd = 1;
+    m->odd_layer = m->layers;
+    m->odd_from = from;
+}
+
 /* All tensors of layer k of the slice. */
 static int layer_jobs(struct ldl_plan *p, size_t module, size_t number, int64_t k,
                       struct ldl_err *err)
@@ -130,6 +163,8 @@ static int layer_jobs(struct ldl_plan *p, size_t module, size_t number, int64_t 
         rc = ldl_fail(err, LDL_EINPUT, "%s: has no layer %lld of %.*s; it has %llu, from 0 on",
                       lead->asked, (long long)layer, (int)LDL_MIN(m->stack->len, (size_t)200),
                       m->stack->name, (unsigned long long)ldl_plan_layers_in(p, module, lead));
+    if (rc == 0)
+        note_odd(p, m, lead, (uint64_t)layer);
     m->layers++;
     return rc;
 }
@@ -286,6 +321,33 @@ static int check_twice(const struct ldl_plan *p, struct ldl_err *err)
     return 0;
 }
 
+/* Slices may leave layers out on purpose, or by a slip: the sum tells. */
+static int note_fewer(struct ldl_plan *p, struct ldl_err *err)
+{
+    const struct ldl_model *m = p->base ? p->base : &p->model[0];
+    uint64_t have = 0, had = 0;
+    struct ldl_buf b = { 0 };
+    for (size_t t = 0; t < p->njobs; t++)
+        have += p->job[t].kind == LDL_JOB_SCALES ? 0 : p->job[t].n;
+    for (size_t t = 0; t < m->nviews; t++)
+        had += m->view[t].n;
+    if (have >= had)
+        return 0;
+    ldl_buf_printf(&b, "the output has %llu parameters, %.200s has %llu", (unsigned long long)have,
+                   m->asked, (unsigned long long)had);
+    for (size_t i = 0; i < p->recipe.nmodules; i++) {
+        const struct ldl_stack *s = p->module[i].stack;
+        uint64_t layers = ldl_plan_layers_in(p, i, m);
+        if (s && p->module[i].layers < layers)
+            ldl_buf_printf(&b, "; %llu layers of %.*s instead of %llu",
+                           (unsigned long long)p->module[i].layers, (int)LDL_MIN(s->len, 200u),
+                           s->name, (unsigned long long)layers);
+    }
+    int rc = b.failed ? ldl_oom(err) : ldl_plan_note(p, b.text, err);
+    ldl_buf_free(&b);
+    return rc;
+}
+
 int ldl_plan_slices(struct ldl_plan *p, struct ldl_err *err)
 {
     const struct ldl_recipe *r = &p->recipe;
@@ -298,6 +360,8 @@ int ldl_plan_slices(struct ldl_plan *p, struct ldl_err *err)
         rc = rest_jobs(p, err);
     if (rc == 0 && p->njobs == 0)
         rc = ldl_fail(err, LDL_EUSAGE, "the slices hold no tensors");
+    if (rc == 0)
+        rc = note_fewer(p, err);
     if (rc || r->dtype == LDL_F8_E4M3) /* there, weights point at the scales behind them */
         return rc;
     qsort(p->job, p->njobs, sizeof *p->job, by_job_name);
