@@ -311,6 +311,43 @@ def layer_lists(report, tmp):
     report.case("lists of a donor", problems or is_equal("config.json", text(tmp, "o2", "config.json"), want))
 
 
+def nested(report, tmp):
+    """Values inside the configs of a model's parts; every other byte stays."""
+    config = """{ "text_config" : {"vocab_size":6, "torch_dtype": "float32","x": 1e400, "tie_word_embeddings": true,
+      "num_hidden_layers":4,  "layer_types": ["w",  "x", "y", "z"], "mlp_only_layers": [0, 3]},
+  "vision_config": {"depth": 4, "num_hidden_layers": 4, "vocab_size": 6, "dtype":"float32", "layer_types": [1, 2, 3, 4]},
+  "talker_config": {"num_hidden_layers": 4, "vocab_size": 6, "dtype": "auto"}, "quantization_config": {"dtype": "float32"},
+  "vision_config_dtype": "float32", "rope": {"dtype": "float32"}, "dtype": "float32"\n}
+"""
+    rows = [n for n in NAMES if "embed" not in n] + ["lm_head.weight"]
+    for name, high in (("a", 6), ("b", 4)):
+        ts = {n: lt.Tensor("F32", (4, 4), lt.encode("F32", [1.0] * 16)) for n in rows if name == "a" or n != "lm_head.weight"}
+        ts[NAMES[0]] = lt.Tensor("F32", (high, 4), lt.encode("F32", [1.0] * 4 * high))
+        lt.write_model(os.path.join(tmp, name), ts)
+        with open(os.path.join(tmp, name, "config.json"), "w", encoding="utf-8") as f:
+            f.write(config if name == "b" else '{"tie_word_embeddings": false}')
+    linear = "merge_method: linear\nparameters: {weight: 1}\ndtype: bfloat16\n"
+    run = merge(tmp, linear + "models: [b, a]\n")
+    want = config.replace('"vocab_size":6', '"vocab_size":4').replace('"torch_dtype": "float32"', '"torch_dtype": "bfloat16"')
+    want = want.replace('"dtype":"float32"', '"dtype":"bfloat16"').replace('"dtype": "float32"\n', '"dtype": "bfloat16", "tie_word_embeddings" : false\n')
+    want = want.replace('"tie_word_embeddings": true', '"tie_word_embeddings": false')
+    report.case("values inside text_config", run.problems() or is_equal("config.json", text(tmp, "out", "config.json"), want))
+    slices = "".join(f"- sources: [{{model: b, layer_range: [{k}, {k + 1}]}}]\n" for k in (1, 3))
+    run = merge(tmp, "merge_method: passthrough\nslices:\n" + slices, out="o2")
+    want = config.replace('"num_hidden_layers":4', '"num_hidden_layers":2').replace('["w",  "x", "y", "z"]', '["x",  "z"]').replace("[0, 3]", "[1]")
+    problems = run.problems() or is_equal("config.json", text(tmp, "o2", "config.json"), want)
+    problems += [] if "the output has 64 parameters, b has 96; 2 layers of model.layers instead of 4" in run.err else [run.err]
+    report.case("layers inside text_config", problems)
+    names = [f"decoder.block.{i}.w" for i in range(3)] + ["decoder.block.0.bias"] + [f"encoder.block.{i}.w" for i in range(2)]
+    model(tmp, "t5", 1, names=names, config={"num_layers": 2, "d_model": 4})
+    run = merge(tmp, "merge_method: passthrough\nmodules: {decoder: {slices: [{sources: [{model: t5, layer_range: [1, 3]}]}]}}\n", out="o3")
+    problems = run.problems() or is_equal("config.json", json.loads(text(tmp, "o3", "config.json")), {"num_layers": 2, "d_model": 4})
+    for line in ("config.json: no number of layers of decoder.block is found in it; they are 2 now",
+                 "layer 0 of decoder.block comes from layer 1, whose tensors have other names"):
+        problems += [] if line in run.err else [f"no {line!r} in {run.err!r}"]
+    report.case("a count that is nowhere, a layer in another's place", problems)
+
+
 def audit(report, tmp):
     """--report: every tensor of every input is there, with where it went or why nowhere."""
     for name in "ab":
@@ -346,7 +383,7 @@ def audit(report, tmp):
 def main():
     lt.need_program()
     report = lt.Report()
-    for part in (slice_bases, chat, modules, towers, several, names, layer_lists, audit):
+    for part in (slice_bases, chat, modules, towers, several, names, layer_lists, nested, audit):
         with lt.workdir() as tmp:
             part(report, tmp)
     return report.done()

@@ -22,16 +22,6 @@ int ldl_layer_of(const char *name, struct ldl_layer *layer)
     return 0;
 }
 
-uint64_t ldl_layer_count(const struct ldl_model *m)
-{
-    struct ldl_layer layer;
-    uint64_t n = 0;
-    for (size_t i = 0; i < m->nviews; i++)
-        if (ldl_layer_of(m->view[i].name, &layer) && layer.number >= n)
-            n = layer.number + 1;
-    return n;
-}
-
 int ldl_layer_is_before(const char *name)
 {
     static const char *const words[] = { "embed", "wte", "wpe", "word_embeddings",

@@ -13,8 +13,6 @@ struct ldl_layer {
 };
 /* 1: *layer is filled in. 0: the tensor is of no layer. */
 int ldl_layer_of(const char *name, struct ldl_layer *layer);
-/* One more than the highest layer; 0: there are none. */
-uint64_t ldl_layer_count(const struct ldl_model *m);
 /* Does a tensor of no layer come before the layers (an embedding), rather than after them? */
 int ldl_layer_is_before(const char *name);
 

@@ -248,7 +248,8 @@ static int names_type(const char *from, const char *to)
         return 0;
     memcpy(word, from + 1, n - 2);
     word[n - 2] = 0;
-    return ldl_dtype_is_float(ldl_dtype_from_word(word));
+    enum ldl_dtype t = ldl_dtype_from_word(word);
+    return t != LDL_DTYPES && ldl_dtype_is_float(t);
 }
 
 static int edit_inner(struct file *f, const struct level *l, struct edits *e, const char *key,
