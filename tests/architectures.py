@@ -9,7 +9,7 @@ Small models with the names that the real classes of transformers and diffusers 
     --report    accounts for every tensor of every input
 
 LADLE_KEEP=DIR keeps the outputs (NAME/OUT), for a look with transformers (compat.py does that).
-usage: architectures.py [PART OF A NAME ...]
+usage: architectures.py [PART OF A NAME ...]     or --page, which writes the table of docs/architectures.md
 SPDX-License-Identifier: Apache-2.0"""
 import json, os, re, shutil, sys, zlib
 
@@ -287,9 +287,41 @@ def modules(case):
     return problems + ([] if line in run.err and ("no module has" in run.err) == bool(rest) else [f"no {line!r} in {run.err!r}"])
 
 
+# ---- the page ----
+
+PAGE = os.path.join(lt.ROOT, "docs", "architectures.md")
+MARKS = "<!-- architectures: begin -->\n", "<!-- architectures: end -->\n"
+
+
+def table(names):
+    lines = ["| architecture | tensors | slices of | modules | source of config.json and names |", "|---|---|---|---|---|"]
+    for name in names:
+        with open(os.path.join(FOLDER, name + ".json"), encoding="utf-8") as f:
+            source = json.load(f)["source"].split(", ")
+        stack, module = SLICES.get(name, ("", None))[:2]
+        sliced = f"`{stack}`" + (f", as module `{module}`" if module and module != stack else "") if stack else ""
+        lines.append(f"| {name} | {len(read(name)[1])} | {sliced} | {', '.join(f'`{m}`' for m in MODULES.get(name, []))} | "
+                     f"{source[0]}: {', '.join(source[1:])} |")
+    return "\n".join(lines) + "\n"
+
+
+def page(names, write_it=False):
+    with open(PAGE, encoding="utf-8") as f:
+        before, _, rest = f.read().partition(MARKS[0])
+    old, _, after = rest.partition(MARKS[1])
+    if write_it:
+        with open(PAGE, "w", encoding="utf-8") as f:
+            f.write(before + MARKS[0] + table(names) + MARKS[1] + after)
+    return [] if old == table(names) else ["its table is old: tests/architectures.py --page writes it anew"]
+
+
 def main():
     report = lt.Report()
     names = sorted(f[:-5] for f in os.listdir(FOLDER) if f.endswith(".json"))
+    if sys.argv[1:] == ["--page"]:
+        page(names, True)
+        return 0
+    report.case("docs/architectures.md", page(names))
     for name in names:
         if sys.argv[1:] and not any(a in name for a in sys.argv[1:]):
             continue
