@@ -405,15 +405,17 @@ static void keep_each(float *restrict x, const uint32_t *restrict draw, const do
 
 /* ---- Philox4x32-10, Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011 ---- */
 
-/* Some blocks at once, one array per word, so that the multiplications fill vectors. There are so many
- * that compilers do not unroll the loops away before they look for vectors, which gcc 12 does with 16
- * (measured: 3.9 ns a draw then, 0.7 to 1.4 with 64). */
-enum { PHILOX_BLOCKS = 64 };
-static void philox_lanes(uint32_t *restrict out, uint64_t block, const uint32_t key[2], uint32_t c2,
+/* Some blocks at once, one array per word, so that the multiplications fill vectors, and the arrays are
+ * the output. There are so many that compilers do not unroll the loops away before they look for vectors,
+ * which gcc 12 does with 16 (measured: 3.9 ns a draw then, 0.7 to 1.4 with 64). The second half costs a
+ * rotation: see reduce/draw.h. */
+enum { PHILOX_BLOCKS = 64, PHILOX_GROUP = 8 * PHILOX_BLOCKS };
+static void philox_group(uint32_t *restrict out, uint64_t block, const uint32_t key[2], uint32_t c2,
                          uint32_t c3)
 {
-    uint32_t a[PHILOX_BLOCKS], b[PHILOX_BLOCKS], c[PHILOX_BLOCKS], d[PHILOX_BLOCKS], k0 = key[0],
-                                                                                     k1 = key[1];
+    uint32_t *restrict a = out, *restrict b = out + PHILOX_BLOCKS;
+    uint32_t *restrict c = b + PHILOX_BLOCKS, *restrict d = c + PHILOX_BLOCKS;
+    uint32_t k0 = key[0], k1 = key[1];
     for (int i = 0; i < PHILOX_BLOCKS; i++) {
         uint64_t number = block + (uint64_t)i;
         a[i] = (uint32_t)number;
@@ -433,26 +435,20 @@ static void philox_lanes(uint32_t *restrict out, uint64_t block, const uint32_t 
         k0 += 0x9E3779B9u;
         k1 += 0xBB67AE85u;
     }
-    for (int i = 0; i < PHILOX_BLOCKS; i++) {
-        out[4 * i] = a[i];
-        out[4 * i + 1] = b[i];
-        out[4 * i + 2] = c[i];
-        out[4 * i + 3] = d[i];
-    }
+    for (int i = 0; i < PHILOX_GROUP / 2; i++)
+        out[PHILOX_GROUP / 2 + i] = out[i] << 16 | out[i] >> 16;
 }
 
 static void philox(uint32_t *out, uint64_t first, size_t n, const uint32_t key[2], uint32_t c2,
                    uint32_t c3)
 {
-    uint64_t block = first / 4;
-    size_t skip = first % 4;
+    uint64_t block = first / PHILOX_GROUP * PHILOX_BLOCKS;
+    size_t skip = first % PHILOX_GROUP;
     while (n) {
-        uint32_t words[PHILOX_BLOCKS * 4];
-        size_t take = PHILOX_BLOCKS * 4 - skip;
-        if (take > n)
-            take = n;
-        philox_lanes(words, block, key, c2, c3);
-        memcpy(out, words + skip, take * sizeof *out);
+        uint32_t draws[PHILOX_GROUP];
+        size_t take = PHILOX_GROUP - skip < n ? PHILOX_GROUP - skip : n;
+        philox_group(draws, block, key, c2, c3);
+        memcpy(out, draws + skip, take * sizeof *out);
         out += take;
         n -= take;
         block += PHILOX_BLOCKS;
@@ -507,72 +503,4 @@ static double dot(const float *x, const float *y, size_t n)
     for (int l = 0; i < n; i++, l++)
         lane[l] += (double)x[i] * (double)y[i];
     return fold(lane);
-}
-
-/* The magnitude if it is above `to`, else 0: what sum_above adds. */
-static inline double mag_above(float x, uint32_t to)
-{
-    uint32_t a = bits_of(x) & 0x7fffffffu;
-    return (double)float_of(a & (0u - (uint32_t)(a > to)));
-}
-
-static void census_sums(struct ldl_census *c, const float *x, size_t n, uint32_t to)
-{
-    double all[LANES] = { 0 }, above[LANES] = { 0 };
-    size_t i = 0;
-    for (; i + LANES <= n; i += LANES)
-        for (int l = 0; l < LANES; l++) {
-            all[l] += (double)float_of(bits_of(x[i + l]) & 0x7fffffffu);
-            above[l] += mag_above(x[i + l], to);
-        }
-    for (int l = 0; i < n; i++, l++) {
-        all[l] += (double)float_of(bits_of(x[i]) & 0x7fffffffu);
-        above[l] += mag_above(x[i], to);
-    }
-    c->sum += fold(all);
-    c->sum_above += fold(above);
-}
-
-enum { CENSUS_RUN = 64 };
-
-/* Elements inside the bracket are first moved together without a branch: of bf16 task vectors a tenth
- * and more share the magnitude that is looked for, which no branch predictor can guess. */
-static void census_bins(uint64_t *restrict bins, const float *restrict x, size_t n, uint32_t from,
-                        uint32_t span, int shift)
-{
-    uint32_t inside[CENSUS_RUN];
-    size_t count = 0;
-    for (size_t i = 0; i < n; i++) {
-        uint32_t a = (bits_of(x[i]) & 0x7fffffffu) - from;
-        inside[count] = a;
-        count += a <= span;
-    }
-    for (size_t i = 0; i < count; i++)
-        bins[inside[i] >> shift]++;
-}
-
-static void census(struct ldl_census *c, uint64_t *bins, const float *x, size_t n, uint32_t from,
-                   uint32_t to, int shift)
-{
-    uint32_t below = 0, above_min = LDL_MAG_LAST + 1u;
-    for (size_t i = 0; i < n; i++) {
-        uint32_t a = bits_of(x[i]) & 0x7fffffffu;
-        uint32_t beyond = a > to ? a : LDL_MAG_LAST + 1u;
-        below += a < from;
-        above_min = beyond < above_min ? beyond : above_min;
-    }
-    c->below += below;
-    if (above_min < c->above_min)
-        c->above_min = above_min;
-    census_sums(c, x, n, to);
-
-    /* Often none of a run is inside a narrow bracket, which vectors see at once. */
-    for (size_t i = 0; i < n; i += CENSUS_RUN) {
-        size_t run = n - i < CENSUS_RUN ? n - i : CENSUS_RUN;
-        uint32_t any = 0;
-        for (size_t l = 0; l < run; l++)
-            any |= (uint32_t)((bits_of(x[i + l]) & 0x7fffffffu) - from <= to - from);
-        if (any)
-            census_bins(bins, x + i, run, from, to - from, shift);
-    }
 }
