@@ -338,6 +338,13 @@ def nested(report, tmp):
     problems = run.problems() or is_equal("config.json", text(tmp, "o2", "config.json"), want)
     problems += [] if "the output has 64 parameters, b has 96; 2 layers of model.layers instead of 4" in run.err else [run.err]
     report.case("layers inside text_config", problems)
+    token = {"id": 0, "single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
+    for name, words in (("u", "abcd"), ("v", "abxd")):
+        tokenizer = {"added_tokens": [dict(token, content="a")], "model": {"type": "BPE", "vocab": {w: i for i, w in enumerate(words)}, "merges": []}}
+        model(tmp, name, 1, {"tokenizer.json": json.dumps(tokenizer)}, config={"llm_config": {"vocab_size": 4}, "vision_config": {"vocab_size": 4}})
+    run = merge(tmp, "merge_method: linear\nparameters: {weight: 1}\nbase_model: u\ntokenizer_source: union\nmodules: {llm: {models: [u, v]}}\n", out="o4")
+    problems = run.problems() or is_equal("config.json", json.loads(text(tmp, "o4", "config.json")), {"llm_config": {"vocab_size": 5}, "vision_config": {"vocab_size": 4}})
+    report.case("a vocabulary inside llm_config", problems)
     names = [f"decoder.block.{i}.w" for i in range(3)] + ["decoder.block.0.bias"] + [f"encoder.block.{i}.w" for i in range(2)]
     model(tmp, "t5", 1, names=names, config={"num_layers": 2, "d_model": 4})
     run = merge(tmp, "merge_method: passthrough\nmodules: {decoder: {slices: [{sources: [{model: t5, layer_range: [1, 3]}]}]}}\n", out="o3")
