@@ -59,10 +59,29 @@ def make_inputs(tmp):
         for half, shape, n in (("A.weight", (3, 100), 300), ("B.weight", (50, 3), 150), ("magnitude_vector", (50,), 50))})
     with open(os.path.join(tmp, "ad", "adapter_config.json"), "w") as f:
         f.write('{"peft_type": "LORA", "r": 1, "rank_pattern": {"a|b": 3}, "use_dora": true}')
+    names = ["embed_tokens.weight", "visual.merger.w"] + [f"{s}.{i}.w" for s in ("model.layers", "visual.blocks") for i in range(3)]
+    for i, name in enumerate(("v1", "v2")):
+        config = {"text_config": {"num_hidden_layers": 3, "layer_types": list("abc"), "dtype": "float32"}, "vision_config": {"depth": 3}}
+        lt.write_model(os.path.join(tmp, name), {n: lt.Tensor("F32", (2,), lt.encode("F32", [i, 1.0])) for n in names}, config=config)
+    with open(os.path.join(tmp, "recipe.yml"), "w") as f:
+        f.write(RECIPE)
+
+
+RECIPE = """merge_method: ties
+base_model: v1
+dtype: bfloat16
+modules:
+  text_decoder:
+    slices:
+    - sources: [{model: v1, layer_range: [1, 3]}, {model: v2, layer_range: [0, 2], parameters: {weight: 1, density: 0.5}}]
+  visual.blocks: {models: [{model: v2, parameters: {weight: [0, 1]}}]}
+"""
 
 
 def words(out, method):
     """lora: the first model is made of m1 and an adapter."""
+    if method == "recipe":
+        return ["merge", "recipe.yml", out, "--quiet", "--threads", "3", "--report", out + ".report"]
     first, method = ("m1+ad", "linear") if method == "lora" else ("m1", method)
     return ["merge", "--merge_method", method, "--model_path_list", first, "m2", "--base_model_path", "base", "--quiet",
             "--output_path", out, "--n_process", "2", "--threads", "3"]
@@ -102,7 +121,7 @@ def walk(report, tmp, method, kind, overwrite):
         args = args + ["--overwrite"]
     while calm < QUIET_AFTER and n < LIMIT and len(problems) < 5:
         n += 1 + n // 250
-        subprocess.run(["rm", "-rf", out, out + ".partial"])
+        subprocess.run(["rm", "-rf", out, out + ".partial", out + ".report"])
         if overwrite:
             lt.ladle(*other, cwd=tmp)
             old = tree(out)
@@ -129,6 +148,7 @@ def faults(report):
             walk(report, tmp, "della", kind, True)
         for kind in ("alloc", "open", "read"):
             walk(report, tmp, "lora", kind, False)
+        walk(report, tmp, "recipe", "alloc", False)
 
 
 # ---- interrupted runs ----

@@ -157,9 +157,10 @@ static int walk(const struct ldl_plan *p, size_t module, const struct ldl_stacks
         if (rc || l->n == 0 || (indices ? l->n > l->room : l->n != l->room))
             continue;
         put_list(p, &p->recipe.module[module], l, indices, &out->value[out->n]);
-        if (out->value[out->n].len && ldl_names_add(&out->key, key.text))
+        const struct ldl_buf *made = &out->value[out->n];
+        if (made->failed || (made->len && ldl_names_add(&out->key, key.text)))
             rc = ldl_oom(err);
-        else if (out->value[out->n].len)
+        else if (made->len)
             out->n++;
     }
     ldl_buf_free(&key);
@@ -178,9 +179,6 @@ int ldl_plan_layer_lists(const struct ldl_plan *p, size_t module, const struct l
     l.to = ldl_calloc(l.room, sizeof *l.to);
     ldl_json_open(&j, json, len, name);
     int rc = l.from && l.to ? walk(p, module, all, &j, &l, out, err) : ldl_oom(err);
-    for (size_t i = 0; rc == 0 && i < out->n; i++)
-        if (out->value[i].failed)
-            rc = ldl_oom(err);
     ldl_free(l.from);
     ldl_free(l.to);
     return rc;
