@@ -331,7 +331,9 @@ def nested(report, tmp):
     want = config.replace('"vocab_size":6', '"vocab_size":4').replace('"torch_dtype": "float32"', '"torch_dtype": "bfloat16"')
     want = want.replace('"dtype":"float32"', '"dtype":"bfloat16"').replace('"dtype": "float32"\n', '"dtype": "bfloat16", "tie_word_embeddings" : false\n')
     want = want.replace('"tie_word_embeddings": true', '"tie_word_embeddings": false')
-    report.case("values inside text_config", run.problems() or is_equal("config.json", text(tmp, "out", "config.json"), want))
+    problems = run.problems() or is_equal("config.json", text(tmp, "out", "config.json"), want)
+    problems += [] if "b: its head was its embedding" in run.err else [run.err]
+    report.case("values inside text_config", problems)
     slices = "".join(f"- sources: [{{model: b, layer_range: [{k}, {k + 1}]}}]\n" for k in (1, 3))
     run = merge(tmp, "merge_method: passthrough\nslices:\n" + slices, out="o2")
     want = config.replace('"num_hidden_layers":4', '"num_hidden_layers":2').replace('["w",  "x", "y", "z"]', '["x",  "z"]').replace("[0, 3]", "[1]")
