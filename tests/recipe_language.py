@@ -160,8 +160,21 @@ def towers(report, tmp):
         got = values(tmp, "o5")
         problems = is_equal("values", [got.get(n) for n in (NAMES[0], EYE % 1)], [-890, 10])
         got = {t["name"]: t.get("reason") for t in json.loads(text(tmp, "audit.json"))["models"][1]["tensors"]}
+        problems += [] if "config.json is that of llm, which lacks them" in run.err else [run.err]
         problems += is_equal("reason", got[EYE % 1], "of no module: another model gives it")
     report.case("modules: what the base lacks is the first model's", problems)
+    vlm = {n: ("language_model." + n if "visual" not in n else n) for n in TOWERS}
+    for name, value, there in (("vlm", 1, vlm.values()), ("vicuna", 10, [n for n in TOWERS if "visual" not in n])):
+        lt.write_model(os.path.join(tmp, name), {n: lt.Tensor("F32", (2,), lt.encode("F32", [value] * 2)) for n in there}, config=llm)
+    for i, (of, base) in enumerate((("vicuna", "vlm"), ("vlm", "vicuna"))):
+        run = merge(tmp, task.replace("base_model: base", "base_model: " + base) + text_of % (2, f"models: [{of}]"), "--report", f"audit{i}.json", out=f"o7{i}")
+        problems = run.problems()
+        if not problems:
+            got = values(tmp, f"o7{i}")
+            problems = is_equal("names", sorted(got), sorted(vlm.values())) + is_equal("value", {v for n, v in got.items() if "visual" not in n}, {-8 if i else 19})
+            problems += is_equal("others", {v for n, v in got.items() if "visual" in n}, {1})
+        problems += [] if f"vicuna: its tensors are named as the text of vlm" in run.err else [run.err]
+        report.case(f"modules: a model of text in {of}", problems)
     model(tmp, "unet", 1, names=[f"{x}_blocks.{i}.w" for x in ("down", "up") for i in range(3)])
     model(tmp, "loose", 1, names=["x.w", "y.w"])
     body = "{models: [a]}"

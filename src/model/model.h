@@ -56,6 +56,8 @@ void ldl_model_close(struct ldl_model *m);
 int ldl_model_own(struct ldl_model *m, void *p, void (*release)(void *p), struct ldl_err *err);
 /* Keeps the views view[i] with keep[i] nonzero, in their order. Pointers to views are void after. */
 void ldl_model_filter(struct ldl_model *m, const unsigned char *keep);
+/* Views have got other names, which must outlive the model. */
+void ldl_model_renamed(struct ldl_model *m);
 /* Appends n views, whose names must be new and outlive the model. Pointers to views are void after. */
 int ldl_model_append(struct ldl_model *m, const struct ldl_view *v, size_t n, struct ldl_err *err);
 const struct ldl_view *ldl_model_find(const struct ldl_model *m, const char *name);

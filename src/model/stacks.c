@@ -41,19 +41,19 @@ static int has_word(const char *p, size_t n, const char *word)
     return 0;
 }
 
-/* In one of the components before the first number. */
-static int says(const char *name, enum ldl_tower t)
+/* The first of the components before the first number that has one of the words; NULL: none has. */
+static const char *says(const char *name, enum ldl_tower t)
 {
     for (const char *p = name; *p;) {
         size_t n = component(p);
         if (is_number(p, n))
-            return 0;
+            return NULL;
         for (size_t i = 0; i < LDL_COUNT(words[t]) && words[t][i]; i++)
             if (has_word(p, n, words[t][i]))
-                return 1;
+                return p;
         p += n + (p[n] == '.');
     }
-    return 0;
+    return NULL;
 }
 
 enum ldl_tower ldl_tower_of(const char *name)
@@ -68,7 +68,15 @@ enum ldl_tower ldl_tower_of(const char *name)
 
 int ldl_tower_says_text(const char *name)
 {
-    return says(name, LDL_TOWER_TEXT);
+    return says(name, LDL_TOWER_TEXT) != NULL;
+}
+
+size_t ldl_tower_text_part(const char *name, size_t *at)
+{
+    const char *p = says(name, LDL_TOWER_TEXT);
+    size_t n = p ? component(p) : 0;
+    *at = p ? (size_t)(p - name) : 0;
+    return p && p[n] == '.' ? n + 1 : 0;
 }
 
 int ldl_name_has(const char *name, const char *part)

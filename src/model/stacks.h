@@ -26,6 +26,9 @@ extern const char *const ldl_tower_name[LDL_TOWERS];
 enum ldl_tower ldl_tower_of(const char *name);
 /* Does one of the words for text stand in the name: "text_config", "llm", "language_model"? */
 int ldl_tower_says_text(const char *name);
+/* The component that says so, before the first number: its length with the dot behind it, and where it begins;
+ * 0: there is none, or nothing is behind it. */
+size_t ldl_tower_text_part(const char *name, size_t *at);
 /* Where `part` ("vision_tower", "model.visual") stands as whole components in the name, before its first
  * number; 1: at its beginning, 2: further on, 0: nowhere. */
 int ldl_name_has(const char *name, const char *part);

@@ -169,7 +169,9 @@ int ldl_plan_fit(struct ldl_plan *p, struct ldl_err *err)
     int whole = !p->recipe.nslices && p->recipe.names_rule != LDL_NAMES_ALL;
     if (whole)
         fit_prefixes(p);
-    if (p->recipe.tokenizer.kind != LDL_TOKENIZER_COPIED)
+    if (p->recipe.nmodules && p->recipe.module[0].name)
+        rc = ldl_plan_fit_text(p, err);
+    if (rc == 0 && p->recipe.tokenizer.kind != LDL_TOKENIZER_COPIED)
         rc = ldl_plan_vocab(p, &mapped, err);
     return rc || mapped || !whole ? rc : fit_rows(p, err);
 }

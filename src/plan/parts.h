@@ -33,6 +33,8 @@ int ldl_plan_shards(struct ldl_plan *p, struct ldl_err *err);
 int ldl_plan_index(struct ldl_plan *p, struct ldl_err *err);
 /* fit.c: small differences between models that are one thing: prefixes, rows of embeddings. */
 int ldl_plan_fit(struct ldl_plan *p, struct ldl_err *err);
+/* fit_text.c: a model that is only text, beside one where text is a part. */
+int ldl_plan_fit_text(struct ldl_plan *p, struct ldl_err *err);
 /* Leaves out what not all models have. */
 int ldl_plan_common(struct ldl_plan *p, struct ldl_err *err);
 /* plan.c: everything up to the jobs, which is all that a result needs. */

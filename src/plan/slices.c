@@ -256,7 +256,7 @@ static int rest_of(struct ldl_plan *p, const size_t *order, size_t n, struct ldl
 {
     const struct ldl_model *m = &p->model[order[n]];
     const char *first = NULL;
-    char text[700];
+    char text[900];
     size_t count = 0;
     int rc = 0;
     for (size_t t = 0; rc == 0 && t < m->nviews; t++) {
@@ -271,10 +271,13 @@ static int rest_of(struct ldl_plan *p, const size_t *order, size_t n, struct ldl
     }
     if (rc || !count)
         return rc;
+    const struct ldl_model *giver = ldl_plan_giver(p);
+    int lacks = !ldl_model_find(giver, first);
     snprintf(text, sizeof text,
-             "modules: no module has %.200s%s: %zu tensor%s of %.200s, taken as %s", first,
-             count > 1 ? " ..." : "", count, count > 1 ? "s" : "", m->asked,
-             count > 1 ? "they are" : "it is");
+             "modules: no module has %.200s%s: %zu tensor%s of %.200s, taken as %s%s%.200s%s",
+             first, count > 1 ? " ..." : "", count, count > 1 ? "s" : "", m->asked,
+             count > 1 ? "they are" : "it is", lacks ? "; but config.json is that of " : "",
+             lacks ? giver->asked : "", lacks ? ", which lacks them" : "");
     return ldl_plan_note(p, text, err);
 }
 
