@@ -403,59 +403,6 @@ static void keep_each(float *restrict x, const uint32_t *restrict draw, const do
     }
 }
 
-/* ---- Philox4x32-10, Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011 ---- */
-
-/* Some blocks at once, one array per word, so that the multiplications fill vectors, and the arrays are
- * the output. There are so many that compilers do not unroll the loops away before they look for vectors,
- * which gcc 12 does with 16 (measured: 3.9 ns a draw then, 0.7 to 1.4 with 64). The second half costs a
- * rotation: see reduce/draw.h. */
-enum { PHILOX_BLOCKS = 64, PHILOX_GROUP = 8 * PHILOX_BLOCKS };
-static void philox_group(uint32_t *restrict out, uint64_t block, const uint32_t key[2], uint32_t c2,
-                         uint32_t c3)
-{
-    uint32_t *restrict a = out, *restrict b = out + PHILOX_BLOCKS;
-    uint32_t *restrict c = b + PHILOX_BLOCKS, *restrict d = c + PHILOX_BLOCKS;
-    uint32_t k0 = key[0], k1 = key[1];
-    for (int i = 0; i < PHILOX_BLOCKS; i++) {
-        uint64_t number = block + (uint64_t)i;
-        a[i] = (uint32_t)number;
-        b[i] = (uint32_t)(number >> 32);
-        c[i] = c2;
-        d[i] = c3;
-    }
-    for (int round = 0; round < 10; round++) {
-        for (int i = 0; i < PHILOX_BLOCKS; i++) {
-            uint64_t p0 = (uint64_t)0xD2511F53u * a[i], p1 = (uint64_t)0xCD9E8D57u * c[i];
-            uint32_t na = (uint32_t)(p1 >> 32) ^ b[i] ^ k0, nc = (uint32_t)(p0 >> 32) ^ d[i] ^ k1;
-            b[i] = (uint32_t)p1;
-            d[i] = (uint32_t)p0;
-            a[i] = na;
-            c[i] = nc;
-        }
-        k0 += 0x9E3779B9u;
-        k1 += 0xBB67AE85u;
-    }
-    for (int i = 0; i < PHILOX_GROUP / 2; i++)
-        out[PHILOX_GROUP / 2 + i] = out[i] << 16 | out[i] >> 16;
-}
-
-static void philox(uint32_t *out, uint64_t first, size_t n, const uint32_t key[2], uint32_t c2,
-                   uint32_t c3)
-{
-    uint64_t block = first / PHILOX_GROUP * PHILOX_BLOCKS;
-    size_t skip = first % PHILOX_GROUP;
-    while (n) {
-        uint32_t draws[PHILOX_GROUP];
-        size_t take = PHILOX_GROUP - skip < n ? PHILOX_GROUP - skip : n;
-        philox_group(draws, block, key, c2, c3);
-        memcpy(out, draws + skip, take * sizeof *out);
-        out += take;
-        n -= take;
-        block += PHILOX_BLOCKS;
-        skip = 0;
-    }
-}
-
 /* ---- reductions: lane i%16, then a fixed fold ---- */
 
 static double fold(const double lane[LANES])
