@@ -13,7 +13,7 @@ def model(tmp, name, value, files=None, config=None, names=NAMES):
     """A model all of whose tensors are value, value + 1 in layer 1 ..."""
     ts = {}
     for n in names:
-        layer = int(n.split(".")[2]) if ".layers." in n else 0
+        layer = int(n.split(".layers.")[1].split(".")[0]) if ".layers." in n else 0
         ts[n] = lt.Tensor("F32", (4, 4), lt.encode("F32", [value + layer] * 16))
     lt.write_model(os.path.join(tmp, name), ts, config=config or {"model_type": "llama", "num_hidden_layers": 4})
     for file, text in (files or {}).items():
@@ -353,6 +353,18 @@ def nested(report, tmp):
     problems = run.problems() or is_equal("config.json", text(tmp, "o2", "config.json"), want)
     problems += [] if "the output has 64 parameters, b has 96; 2 layers of model.layers instead of 4" in run.err else [run.err]
     report.case("layers inside text_config", problems)
+    three = [f"{s}.{i}.w" for s in ("thinker.model.layers", "thinker.visual.blocks", "talker.model.layers") for i in range(3)]
+    config = {"thinker_config": {"text_config": {"num_hidden_layers": 3}, "vision_config": {"depth": 3}}, "talker_config": {"num_hidden_layers": 3}}
+    model(tmp, "omni", 1, names=three + ["talker.codec_head.weight"], config=config)
+    slices = "slices: [{sources: [{model: omni, layer_range: [1, 3]}]}]"
+    run = merge(tmp, f"merge_method: passthrough\nmodules: {{thinker: {{{slices}}}}}\n", out="o5")
+    config["thinker_config"]["text_config"]["num_hidden_layers"] = 2
+    problems = run.problems() or is_equal("config.json", json.loads(text(tmp, "o5", "config.json")), config)
+    if not problems:
+        problems = is_equal("names", sorted(values(tmp, "o5")), sorted([n for n in three if n != "thinker.model.layers.2.w"] + ["talker.codec_head.weight"]))
+    report.case("layers inside thinker_config.text_config", problems)
+    run = merge(tmp, f"merge_method: passthrough\n{slices}\n", out="o6")
+    report.case("thinker or talker", refusal(tmp, run, "which layers are meant? omni has talker.model.layers (3), thinker.model.layers (3)", out="o6"))
     token = {"id": 0, "single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
     for name, words in (("u", "abcd"), ("v", "abxd")):
         tokenizer = {"added_tokens": [dict(token, content="a")], "model": {"type": "BPE", "vocab": {w: i for i, w in enumerate(words)}, "merges": []}}

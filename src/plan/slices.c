@@ -301,13 +301,31 @@ static int by_job_name(const void *a, const void *b)
     return strcmp(((const struct ldl_job *)a)->name, ((const struct ldl_job *)b)->name);
 }
 
-/* At most: every tensor of a model for each of its layers. */
+static size_t tensors_of(const struct ldl_plan *p, const struct ldl_stack *stack,
+                         const struct ldl_slice *s)
+{
+    const struct ldl_model *m = &p->model[s->source[0].model];
+    struct ldl_layer layer;
+    size_t n = 0;
+    for (size_t t = 0; t < m->nviews; t++)
+        n += ldl_stack_has(stack, m->view[t].name, &layer) &&
+             layer.number >= (uint64_t)s->source[0].first &&
+             layer.number < (uint64_t)s->source[0].end;
+    return n;
+}
+
+/* At most: those of the layers, and for each module all that its first and its last slice have beside. */
 static size_t most_tensors(const struct ldl_plan *p)
 {
     const struct ldl_recipe *r = &p->recipe;
     size_t n = 0;
-    for (size_t s = 0; s < r->nslices; s++)
-        n += 2 * p->model[r->slice[s].source[0].model].nviews;
+    for (size_t i = 0; i < r->nmodules; i++) {
+        size_t first = r->module[i].first, end = first + r->module[i].n;
+        n += p->model[r->slice[first].source[0].model].nviews +
+             p->model[r->slice[end - 1].source[0].model].nviews;
+        for (size_t s = first; p->module[i].stack && s < end; s++)
+            n += tensors_of(p, p->module[i].stack, &r->slice[s]);
+    }
     for (size_t i = 0; r->module[0].name && i < ldl_plan_inputs(p); i++)
         n += p->model[i].nviews;
     return n;
