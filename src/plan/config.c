@@ -29,6 +29,7 @@ struct file {
     const char *dtype; /* JSON text, or NULL */
     const char *fp8;   /* the quantization_config of the output, or NULL */
     int unquantized, untied;
+    int rows_at_top;        /* vocab_size is there */
     unsigned char *counted; /* of each module: a count of its layers was found, */
     unsigned char *listed;  /* a list of its layers */
 };
@@ -315,8 +316,9 @@ static int edit_object(struct file *f, const struct level *l, const char *json, 
         if (p->module[i].stack && is_about(f, l, p->module[i].stack))
             rc = edit_layers(f, e, i, json, len, err);
     snprintf(rows, sizeof rows, "%llu", (unsigned long long)p->rows);
-    if (p->rows && of_text)
-        add(e, "vocab_size", rows, 0);
+    if (p->rows && of_text) /* Gemma 3 says it nowhere: what its text_config means is a default */
+        add(e, "vocab_size", rows,
+            f->main && l->outer && !f->rows_at_top && ldl_tower_says_text(l->key));
     if (f->untied && of_text)
         add(e, "tie_word_embeddings", "false", !l->outer);
     if (rc == 0 && e->n)
@@ -390,7 +392,12 @@ int ldl_plan_config(struct ldl_plan *p, const struct ldl_model *from, const stru
     const struct level top = { NULL, NULL };
     struct ldl_buf word = { 0 }, fp8 = { 0 };
     struct file f = { .p = p, .path = path, .unquantized = from->fp8 };
-    int rc = ldl_stacks_read(&f.all, from, NULL, err);
+    const char *top_rows;
+    size_t ntop_rows = 0;
+    int rc = ldl_config_find(text->text, text->len, path, "vocab_size", &top_rows, &ntop_rows, err);
+    f.rows_at_top = ntop_rows > 0;
+    if (rc == 0)
+        rc = ldl_stacks_read(&f.all, from, NULL, err);
     f.main = ldl_stacks_main(&f.all);
     f.counted = ldl_calloc(p->recipe.nmodules + 1, 1);
     f.listed = ldl_calloc(p->recipe.nmodules + 1, 1);

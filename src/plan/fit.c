@@ -117,7 +117,25 @@ static int is_table(const struct ldl_view *v)
            (ldl_layer_is_before(v->name) || ldl_has_suffix(v->name, "lm_head.weight"));
 }
 
-/* Cuts the tensor of this name to the rows that all models have. *was: the most rows before. */
+/* Do models meet in this table? All do; with slices those of its module's first one in embeddings, of its last
+ * one in heads. */
+static int takes_part(const struct ldl_plan *p, const char *name, size_t model)
+{
+    const struct ldl_recipe *r = &p->recipe;
+    if (!r->nslices)
+        return 1;
+    size_t module = ldl_plan_module_of(p, name);
+    if (module == SIZE_MAX)
+        return 0;
+    const struct ldl_module *m = &r->module[module];
+    const struct ldl_slice *s = &r->slice[m->first + (ldl_layer_is_before(name) ? 0 : m->n - 1)];
+    for (size_t i = 0; i < s->n; i++)
+        if (s->source[i].model == model)
+            return 1;
+    return 0;
+}
+
+/* Cuts the tensor of this name to the rows that all models have. *most: the most rows before. */
 static int cut_rows(struct ldl_plan *p, const char *name, uint64_t *least, uint64_t *most)
 {
     struct ldl_view *view[LDL_MAX_MODELS + 1];
@@ -126,13 +144,15 @@ static int cut_rows(struct ldl_plan *p, const char *name, uint64_t *least, uint6
     *most = 0;
     for (size_t i = 0; i < ldl_plan_inputs(p); i++) {
         struct ldl_view *v = (struct ldl_view *)ldl_model_find(&p->model[i], name);
+        if (!takes_part(p, name, i))
+            continue;
         if (!v || !is_table(v) || (n && v->dim[1] != view[0]->dim[1]))
             return 0;
         *least = LDL_MIN(*least, v->dim[0]);
         *most = LDL_MAX(*most, v->dim[0]);
         view[n++] = v;
     }
-    if (*least == *most)
+    if (n == 0 || *least == *most)
         return 0;
     for (size_t i = 0; i < n; i++) {
         view[i]->dim[0] = *least; /* rows follow each other, so the first ones are a beginning */
@@ -141,14 +161,14 @@ static int cut_rows(struct ldl_plan *p, const char *name, uint64_t *least, uint6
     return 1;
 }
 
-static int fit_rows(struct ldl_plan *p, struct ldl_err *err)
+/* Of the tables that the model has. */
+static int fit_rows_of(struct ldl_plan *p, const struct ldl_model *m, struct ldl_err *err)
 {
-    const struct ldl_model *first = &p->model[0];
     char text[512];
-    for (size_t t = 0; t < first->nviews; t++) {
+    for (size_t t = 0; t < m->nviews; t++) {
         uint64_t least, most;
-        const char *name = first->view[t].name;
-        if (!is_table(&first->view[t]) || !cut_rows(p, name, &least, &most))
+        const char *name = m->view[t].name;
+        if (!is_table(&m->view[t]) || !cut_rows(p, name, &least, &most))
             continue;
         p->rows = least;
         snprintf(
@@ -162,16 +182,27 @@ static int fit_rows(struct ldl_plan *p, struct ldl_err *err)
     return 0;
 }
 
+/* The first model need not have what is of a module of others. */
+static int fit_rows(struct ldl_plan *p, struct ldl_err *err)
+{
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < (p->recipe.nslices ? ldl_plan_inputs(p) : 1); i++)
+        rc = fit_rows_of(p, &p->model[i], err);
+    return rc;
+}
+
 int ldl_plan_fit(struct ldl_plan *p, struct ldl_err *err)
 {
     int mapped = 0, rc = 0;
-    /* Where slices or a rule of names speak, models are compared tensor by tensor. */
+    /* Where slices or a rule of names speak, models are compared tensor by tensor, under the names they have. */
     int whole = !p->recipe.nslices && p->recipe.names_rule != LDL_NAMES_ALL;
     if (whole)
         fit_prefixes(p);
     if (p->recipe.nmodules && p->recipe.module[0].name)
         rc = ldl_plan_fit_text(p, err);
+    if (rc == 0 && p->recipe.nslices)
+        rc = ldl_plan_modules(p, err);
     if (rc == 0 && p->recipe.tokenizer.kind != LDL_TOKENIZER_COPIED)
         rc = ldl_plan_vocab(p, &mapped, err);
-    return rc || mapped || !whole ? rc : fit_rows(p, err);
+    return rc || mapped || p->recipe.names_rule == LDL_NAMES_ALL ? rc : fit_rows(p, err);
 }

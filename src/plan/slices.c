@@ -160,9 +160,13 @@ static int layer_jobs(struct ldl_plan *p, size_t module, size_t number, int64_t 
         rc = piece_job(p, &piece, err);
     }
     if (rc == 0 && !found)
-        rc = ldl_fail(err, LDL_EINPUT, "%s: has no layer %lld of %.*s; it has %llu, from 0 on",
+        rc = ldl_fail(err, LDL_EINPUT,
+                      "%s: has no layer %lld of %.*s, which layer_range [%lld, %lld] asks for; it "
+                      "has %llu, from 0 on",
                       lead->asked, (long long)layer, (int)LDL_MIN(m->stack->len, (size_t)200),
-                      m->stack->name, (unsigned long long)ldl_plan_layers_in(p, module, lead));
+                      m->stack->name, (long long)slice->source[0].first,
+                      (long long)slice->source[0].end,
+                      (unsigned long long)ldl_plan_layers_in(p, module, lead));
     if (rc == 0)
         note_odd(p, m, lead, (uint64_t)layer);
     m->layers++;
@@ -372,9 +376,7 @@ static int note_fewer(struct ldl_plan *p, struct ldl_err *err)
 int ldl_plan_slices(struct ldl_plan *p, struct ldl_err *err)
 {
     const struct ldl_recipe *r = &p->recipe;
-    int rc = ldl_plan_modules(p, err);
-    if (rc == 0)
-        rc = ldl_plan_room(p, most_tensors(p), err);
+    int rc = ldl_plan_room(p, most_tensors(p), err);
     for (size_t i = 0; rc == 0 && i < r->nmodules; i++)
         rc = module_jobs(p, i, err);
     if (rc == 0 && r->module[0].name)

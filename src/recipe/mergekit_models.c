@@ -214,8 +214,11 @@ static int take_base(struct ldl_recipe *r, const struct ldl_mk *mk, struct ldl_e
     const struct ldl_combiner *c = mk->method->combiner;
     for (size_t s = 0; c->needs_base && s < mk->nslices; s++)
         if (!base_of(mk, &mk->slice[s]))
-            return ldl_yaml_fail(&mk->yaml, mk->root, err, LDL_EUSAGE, "%s needs a base_model",
-                                 mk->method->name);
+            return ldl_mk_blame(mk, mk->root, "base_model", err)
+                       ? LDL_EUSAGE
+                       : ldl_yaml_fail(&mk->yaml, mk->root, err, LDL_EUSAGE,
+                                       "%s needs a base_model: write 'base_model: PATH'",
+                                       mk->method->name);
     if (!mk->base)
         return 0;
     if (c->is_identity && !mk->named)
