@@ -91,6 +91,21 @@ static void put_new(struct editor *e)
     }
 }
 
+void ldl_tokenizer_list(enum ldl_tokenizer_file file, const struct ldl_token *token, size_t n,
+                        struct ldl_buf *out)
+{
+    static const char blanks[] = "\n  ";
+    struct editor e = { .file = file,
+                        .add = token,
+                        .n = n,
+                        .indent = blanks,
+                        .indent_end = blanks + sizeof blanks - 1,
+                        .out = out };
+    ldl_buf_puts(out, "{");
+    put_new(&e);
+    ldl_buf_puts(out, n ? "\n}" : "}");
+}
+
 /* ---- items that are there ---- */
 
 /* {"id": n, ...}; UINT64_MAX when there is none */

@@ -40,12 +40,8 @@ struct ldl_shard {
     uint64_t bytes; /* whole file */
 };
 
-/* A side file whose text is ours. */
+/* Side files whose text is ours. */
 enum { LDL_EDITED = 8 };
-struct ldl_edited {
-    const char *name;
-    struct ldl_buf text; /* empty: it is copied after all */
-};
 
 /* The results of a recipe's other documents, which all its plans share. */
 struct ldl_results {
@@ -81,7 +77,8 @@ struct ldl_plan {
     struct ldl_names side;                /* relative paths */
     struct ldl_edited edited[LDL_EDITED]; /* of those, the ones that are not copied */
     size_t nedited;
-    char *tokenizer_dir; /* where the tokenizer's files come from; NULL: side_dir */
+    char *tokenizer_dir;                 /* where the tokenizer's files come from; NULL: side_dir */
+    const struct ldl_plan *tokenizer_of; /* the result of which they are; or NULL */
     struct ldl_results *results;
     int owns_results;
     uint64_t cost;      /* models that are read for it, those behind results counted each time */

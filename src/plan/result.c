@@ -302,27 +302,72 @@ static int make_result(struct ldl_plan *p, struct ldl_results *x, size_t i, stru
     return rc;
 }
 
-int ldl_plan_open(struct ldl_plan *p, struct ldl_model *m, const char *asked, const char *lora,
-                  struct ldl_err *err)
+/* The result number i, made when it is first asked for. */
+static int need_result(struct ldl_plan *p, size_t i, struct ldl_err *err)
 {
     struct ldl_results *x = p->results;
-    size_t i = 0;
+    const char *name = x->part[i].name;
     int rc = 0;
-    while (x && i < x->n && strcmp(x->part[i].name, asked) != 0)
-        i++;
-    if (!x || i == x->n) {
-        p->cost++;
-        return ldl_model_open_adapted(m, asked, lora, p->recipe.prefix, err);
-    }
     if (!x->begun[i])
         rc = make_result(p, x, i, err);
     else if (x->plan[i].njobs == 0) /* it is being made */
-        rc = ldl_fail(err, LDL_EUSAGE, "recipe '%s' is made from its own result", asked);
+        rc = ldl_fail(err, LDL_EUSAGE, "recipe '%s' is made from its own result", name);
     p->cost += x->plan[i].cost;
     if (rc == 0 && p->cost > COST_MAX)
         rc = ldl_fail(err, LDL_EUSAGE,
                       "recipe '%s': it is made from results that are made from results ..., more "
                       "than %d models in all; merge in steps",
-                      asked, COST_MAX);
-    return rc ? rc : open_result(m, asked, &x->plan[i], err);
+                      name, COST_MAX);
+    return rc;
+}
+
+/* The part of that name; x->n: none. */
+static size_t find_part(const struct ldl_results *x, const char *name, size_t len)
+{
+    size_t i = 0;
+    while (i < x->n && (strlen(x->part[i].name) != len || memcmp(x->part[i].name, name, len) != 0))
+        i++;
+    return i;
+}
+
+int ldl_plan_made(struct ldl_plan *p, const char *asked, const struct ldl_plan **made,
+                  struct ldl_err *err)
+{
+    struct ldl_results *x = p->results;
+    size_t i = x ? find_part(x, asked, strlen(asked)) : 0;
+    *made = NULL;
+    if (!x || i == x->n)
+        return 0;
+    *made = &x->plan[i];
+    return need_result(p, i, err);
+}
+
+int ldl_plan_open(struct ldl_plan *p, struct ldl_model *m, const char *asked, const char *lora,
+                  struct ldl_err *err)
+{
+    const struct ldl_plan *made;
+    int rc = ldl_plan_made(p, asked, &made, err);
+    if (rc == 0 && made)
+        return open_result(m, asked, made, err);
+    p->cost++;
+    return rc ? rc : ldl_model_open_adapted(m, asked, lora, p->recipe.prefix, err);
+}
+
+/* ---- their files ---- */
+
+struct ldl_files ldl_plan_made_files(const struct ldl_plan *made)
+{
+    const char *dir = ldl_plan_side_dir(made, "tokenizer.json");
+    return (struct ldl_files){ dir, made->edited, made->nedited };
+}
+
+struct ldl_files ldl_plan_files(const struct ldl_model *m)
+{
+    const struct ldl_plan *made = m->made_by;
+    return (struct ldl_files){ m->dir, made ? made->edited : NULL, made ? made->nedited : 0 };
+}
+
+struct ldl_files ldl_plan_tokenizer_files(const struct ldl_model *m)
+{
+    return m->made_by ? ldl_plan_made_files(m->made_by) : ldl_plan_files(m);
 }
