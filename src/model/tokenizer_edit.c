@@ -94,16 +94,17 @@ static void put_new(struct editor *e)
 void ldl_tokenizer_list(enum ldl_tokenizer_file file, const struct ldl_token *token, size_t n,
                         struct ldl_buf *out)
 {
-    static const char blanks[] = "\n  ";
+    static const char blanks[] = "\n    "; /* in a file of two blanks a level */
+    int inside = file == LDL_TOKENIZER_CONFIG;
     struct editor e = { .file = file,
                         .add = token,
                         .n = n,
                         .indent = blanks,
-                        .indent_end = blanks + sizeof blanks - 1,
+                        .indent_end = blanks + (inside ? 5 : 3),
                         .out = out };
     ldl_buf_puts(out, "{");
     put_new(&e);
-    ldl_buf_puts(out, n ? "\n}" : "}");
+    ldl_buf_puts(out, n ? inside ? "\n  }" : "\n}" : "}");
 }
 
 /* ---- items that are there ---- */
