@@ -86,6 +86,22 @@ static const char *metadata_format(const struct ldl_plan *p)
     return "pt";
 }
 
+/* The file whose metadata a GGUF output takes: of a result, that of its base or first model. */
+static int find_source(const struct ldl_plan *p, const struct ldl_file **source,
+                       struct ldl_err *err)
+{
+    const struct ldl_model *m = p->base ? p->base : &p->model[0];
+    for (; m->made_by; m = m->made_by->base ? m->made_by->base : &m->made_by->model[0])
+        if (strcmp(p->container->name, "gguf") == 0 &&
+            (m->made_by->new_vocabulary || m->made_by->layers))
+            return ldl_fail(err, LDL_EUSAGE,
+                            "%s: a result with another vocabulary or other layers than its models, "
+                            "with --format gguf, is not in this build",
+                            m->asked);
+    *source = m->file;
+    return 0;
+}
+
 int ldl_plan_shards(struct ldl_plan *p, struct ldl_err *err)
 {
     const struct ldl_recipe *r = &p->recipe;
@@ -97,13 +113,14 @@ int ldl_plan_shards(struct ldl_plan *p, struct ldl_err *err)
     p->nshards = count_shards(p);
     if (!(p->shard = ldl_calloc(p->nshards, sizeof *p->shard)))
         return ldl_oom(err);
-    struct ldl_layout how = { .metadata_format = metadata_format(p),
-                              .source = (p->base ? p->base : &p->model[0])->file,
-                              .dtype = r->dtype };
+    struct ldl_layout how = { .metadata_format = metadata_format(p), .dtype = r->dtype };
     size_t from = 0;
+    int rc = find_source(p, &how.source, err);
+    if (rc)
+        return rc;
     for (size_t s = 0; s < p->nshards; s++) {
         size_t to = p->njobs ? shard_end(p, s, from) : 0;
-        int rc = name_shard(p, s, err);
+        rc = name_shard(p, s, err);
         if (rc == 0)
             rc = make_header(p, s, from, to, &how, err);
         if (rc)

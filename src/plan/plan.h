@@ -64,6 +64,7 @@ struct ldl_plan {
     const struct ldl_view **views; /* storage of the jobs' in[] */
     size_t *from;                  /* and of their from[] */
     uint64_t rows;                 /* of embeddings that were cut; 0: none was */
+    int new_vocabulary;            /* rows of embeddings are of another one than before */
     uint64_t layers;               /* of the output, when it is made of slices */
     struct ldl_model donor;        /* of recipe.donor */
     struct ldl_names made_names;   /* of tensors that no model has */

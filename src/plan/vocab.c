@@ -405,6 +405,7 @@ int ldl_plan_vocab(struct ldl_plan *p, int *mapped, struct ldl_err *err)
     if ((rc = check_change(&j, err)))
         goto out;
     p->rows = j.rows;
+    p->new_vocabulary = j.changed;
     rc = ldl_join_files(&j, err);
 out:
     release(&j);
