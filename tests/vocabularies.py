@@ -264,6 +264,29 @@ def results(report, tmp):
     report.case("a tokenizer of its own result", refusal(tmp, run, "made from its own result", out="o3"))
 
 
+def table(report, tmp):
+    """The table of `ladle plan`, as text and as JSON."""
+    model(tmp, "a", 9, {"tokenizer.json": bpe(list("abcde"), [("<a>", True)])}, config={"vocab_size": 9})
+    model(tmp, "b", 6, {"tokenizer.json": bpe(list("cdxyb"), [("<b>", True)])})
+    model(tmp, "c", 6, {"tokenizer.json": bpe(list("xyzwv"), [("<b>", True)])})
+    recipe = "merge_method: linear\nparameters: {weight: 1}\nmodels: [a, b, c]\ntokenizer: {source: %s, pad_to_multiple_of: 8, tokens: {q: {source: {kind: zero}}}}\n"
+    documents = "name: n\n" + recipe % "union" + "---\n" + (recipe % "b").replace("[a, b, c]", "[n, c]")
+    with open(os.path.join(tmp, "recipe.yml"), "w", encoding="utf-8") as f:
+        f.write(documents)
+    run = lt.ladle("plan", "recipe.yml", "--json", cwd=tmp)
+    problems = run.problems()
+    if not problems:
+        got = json.loads(run.out)["vocabularies"]
+        key = ("model", "rows", "spare", "dropped", "own", "other", "mean", "zeros")
+        want = [(None, 7, 8, [("n", 16, 3, 6, 7, 0, 0, 0), ("c", 6, 0, 3, 3, 3, 0, 1)]),
+                ("n", 13, 16, [("a", 9, 3, 0, 6, 3, 3, 1), ("b", 6, 0, 0, 6, 6, 0, 1), ("c", 6, 0, 0, 6, 3, 3, 1)])]
+        problems = is_equal("vocabularies", [(v["recipe"], v["tokens"], v["rows"], [tuple(m[k] for k in key) for m in v["models"]]) for v in got], want)
+    report.case("plan --json: vocabularies", problems)
+    run = lt.ladle("plan", "recipe.yml", cwd=tmp)
+    lines = ["tokens    13; embeddings have 16 rows, 3 of them padding (recipe 'n')", "       9       3       0 |       6       3       3       1       3  a"]
+    report.case("plan: the table", run.problems() or [f"no {l!r} in {run.out}" for l in lines if l not in run.out])
+
+
 def adapter(tmp, name, rows, rank, seed=1, where="model.layers.0.up", columns=DIM):
     r = random.Random(seed)
     ts = {f"base_model.model.{where}.lora_{x}.weight": lt.Tensor("F32", s, lt.encode("F32", lt.round_f32([r.gauss(0, 1) for _ in range(s[0] * s[1])])))
@@ -311,7 +334,7 @@ def types(report, tmp):
 def main():
     lt.need_program()
     report = lt.Report()
-    for part in (kinds, unread, added, results, adapters, types):
+    for part in (kinds, unread, added, results, table, adapters, types):
         with lt.workdir() as tmp:
             part(report, tmp)
     return report.done()

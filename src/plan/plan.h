@@ -43,6 +43,16 @@ struct ldl_shard {
 /* Side files whose text is ours. */
 enum { LDL_EDITED = 8 };
 
+/* What became of a model's rows where a recipe asks for a vocabulary. */
+struct ldl_vocab_line {
+    uint64_t rows, spare, dropped; /* the model's: of no token; of tokens that the output lacks */
+    uint64_t own, other, mean, zeros; /* where the output's rows of tokens come from */
+};
+struct ldl_vocab_table {
+    uint64_t tokens, rows;       /* of the output; the last rows - tokens are padding */
+    struct ldl_vocab_line *line; /* of each of the plan's inputs; NULL: there is no such table */
+};
+
 /* The results of a recipe's other documents, which all its plans share. */
 struct ldl_results {
     const struct ldl_part *part;
@@ -64,10 +74,11 @@ struct ldl_plan {
     const struct ldl_view **views; /* storage of the jobs' in[] */
     size_t *from;                  /* and of their from[] */
     uint64_t rows;                 /* of embeddings that were cut; 0: none was */
-    int new_vocabulary;            /* rows of embeddings are of another one than before */
-    uint64_t layers;               /* of the output, when it is made of slices */
-    struct ldl_model donor;        /* of recipe.donor */
-    struct ldl_names made_names;   /* of tensors that no model has */
+    struct ldl_vocab_table vocabulary;
+    int new_vocabulary;          /* rows of embeddings are of another one than before */
+    uint64_t layers;             /* of the output, when it is made of slices */
+    struct ldl_model donor;      /* of recipe.donor */
+    struct ldl_names made_names; /* of tensors that no model has */
     struct ldl_shard *shard;
     size_t nshards;
     const struct ldl_format *container; /* of the output */

@@ -345,7 +345,7 @@ static int note_tokens(const struct ldl_join *j, struct ldl_err *err)
     unsigned long long first = j->began, more = j->ntokens - j->began;
     snprintf(text, sizeof text,
              "tokenizer: %llu tokens of %.300s and %llu that are added to it; embeddings have %llu "
-             "rows, %llu of them padding",
+             "rows, %llu of them padding (ladle plan shows where they come from)",
              first, dir, more, (unsigned long long)j->rows,
              (unsigned long long)(j->rows - j->ntokens));
     int rc = ldl_plan_note(j->p, text, err);
