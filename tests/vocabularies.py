@@ -208,7 +208,10 @@ def added(report, tmp):
     holes["model"]["vocab"]["z"] = 4
     model(tmp, "holes", 5, {"tokenizer.json": json.dumps(holes)})
     run = merge(tmp, PAIR % ("holes", "holes", "b", "union"), out="o3")
-    report.case("numbers with gaps", refusal(tmp, run, "have gaps (the last is 4, and the next added token would be loaded as 3)", out="o3"))
+    report.case("numbers with gaps", refusal(tmp, run, "have gaps (an added token with number 5 is loaded as 3)", out="o3"))
+    model(tmp, "late", 6, {"vocab.txt": "a\nb\n", "added_tokens.json": '{"[PAD]": 4}'})
+    run = merge(tmp, PAIR % ("late", "late", "b", "union"), out="o3")
+    report.case("an added token with a gap before it", refusal(tmp, run, "number 4 is loaded as 2", out="o3"))
     report.case("numbers with gaps, nothing added", merge(tmp, PAIR % ("holes", "holes", "b", "base"), out="o4").problems())
 
 

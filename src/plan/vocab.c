@@ -287,25 +287,31 @@ static int take_rules(struct ldl_join *j, struct ldl_err *err)
     return rc;
 }
 
-/* Loaders number an added token that they do not know by counting: from the number of ordinary tokens
- * on, and behind the added ones. With gaps that is another number than ours. */
+/* Loaders number an added token that is not ordinary by counting: from the number of ordinary tokens on,
+ * behind the added ones before it. With gaps that is another number than the row's. */
 static int check_gaps(const struct ldl_join *j, struct ldl_err *err)
 {
     const struct ldl_vocab *v = j->first;
-    uint64_t next = 0, ordinary = 0;
-    for (size_t i = 0; i < v->n; i++) {
-        const struct ldl_token *t = &v->token[i];
-        ordinary += t->ordinary;
-        if (t->added && t->id < j->first_limit)
+    uint64_t next = 0, id = j->began;
+    if (j->began == j->ntokens)
+        return 0;
+    for (size_t i = 0; i < v->n; i++)
+        next += v->token[i].ordinary;
+    for (size_t i = 0; i < v->n && id == j->began; i++) {
+        const struct ldl_token *t = v->by_id[i];
+        if (!t->added || t->id >= j->first_limit)
+            continue;
+        if (!t->ordinary && t->id != next)
+            id = t->id;
+        else
             next = LDL_MAX(next, (uint64_t)t->id + 1);
     }
-    next = LDL_MAX(next, ordinary);
-    if (next == j->began || j->began == j->ntokens)
+    if (next == id)
         return 0;
     return ldl_fail(err, LDL_EINPUT,
-                    "%s: the numbers of its tokens have gaps (the last is %llu, and the next added "
-                    "token would be loaded as %llu), so no token can be added to it",
-                    j->files.dir, (unsigned long long)j->began - 1, (unsigned long long)next);
+                    "%s: the numbers of its tokens have gaps (an added token with number %llu is "
+                    "loaded as %llu), so no token can be added to it",
+                    j->files.dir, (unsigned long long)id, (unsigned long long)next);
 }
 
 static int take_tokens(struct ldl_join *j, struct ldl_err *err)
