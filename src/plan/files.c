@@ -92,11 +92,10 @@ static int find_source(const struct ldl_plan *p, const struct ldl_file **source,
 {
     const struct ldl_model *m = p->base ? p->base : &p->model[0];
     for (; m->made_by; m = m->made_by->base ? m->made_by->base : &m->made_by->model[0])
-        if (strcmp(p->container->name, "gguf") == 0 &&
-            (m->made_by->new_vocabulary || m->made_by->layers))
+        if (m->made_by->new_vocabulary && strcmp(p->container->name, "gguf") == 0)
             return ldl_fail(err, LDL_EUSAGE,
-                            "%s: a result with another vocabulary or other layers than its models, "
-                            "with --format gguf, is not in this build",
+                            "%s: a result with another vocabulary than its models, with --format "
+                            "gguf, is not in this build",
                             m->asked);
     *source = m->file;
     return 0;
