@@ -90,6 +90,7 @@ static int open_of(struct ldl_join *j, enum ldl_vocab_kind *kind, struct ldl_err
     const char *asked = j->p->recipe.tokenizer.model;
     const struct ldl_plan *made;
     int rc = ldl_plan_made(j->p, asked, &made, err);
+    j->asked = asked;
     if (rc == 0 && made) {
         j->of = made;
         j->files = ldl_plan_made_files(made);
@@ -111,6 +112,7 @@ static int open_first(struct ldl_join *j, const struct ldl_model *base, int *rea
     *ready = kind == LDL_VOCAB_READ;
     j->first = &j->base_read;
     j->files = ldl_plan_tokenizer_files(base);
+    j->asked = base->asked;
     if (rc == 0)
         rc = measure(base, &rows, &j->first_limit, err);
     if (rc || j->p->recipe.tokenizer.kind != LDL_TOKENIZER_OF)
@@ -151,7 +153,7 @@ static int take_first(struct ldl_join *j, struct ldl_err *err)
     const struct ldl_vocab *v = j->first;
     uint64_t n = LDL_MIN(v->size, j->first_limit);
     if (n == 0)
-        return ldl_fail(err, LDL_EINPUT, "%s: its tokenizer has no tokens", j->files.dir);
+        return ldl_fail(err, LDL_EINPUT, "%s: its tokenizer has no tokens", j->asked);
     if (ldl_grow(&j->token, &j->tokens_cap, (size_t)n, sizeof *j->token))
         return ldl_oom(err);
     memset(j->token, 0, (size_t)n * sizeof *j->token);
@@ -167,7 +169,7 @@ static int take_first(struct ldl_join *j, struct ldl_err *err)
             return ldl_fail(err, LDL_EINPUT,
                             "%s: token %u of its vocabulary is beyond the %llu rows of the model; "
                             "cutting a vocabulary is not in this build",
-                            j->files.dir, (unsigned)t->id, (unsigned long long)n);
+                            j->asked, (unsigned)t->id, (unsigned long long)n);
     }
     j->began = j->ntokens;
     return 0;
@@ -311,7 +313,7 @@ static int check_gaps(const struct ldl_join *j, struct ldl_err *err)
     return ldl_fail(err, LDL_EINPUT,
                     "%s: the numbers of its tokens have gaps (an added token with number %llu is "
                     "loaded as %llu), so no token can be added to it",
-                    j->files.dir, (unsigned long long)id, (unsigned long long)next);
+                    j->asked, (unsigned long long)id, (unsigned long long)next);
 }
 
 static int take_tokens(struct ldl_join *j, struct ldl_err *err)
@@ -347,19 +349,18 @@ static void release(struct ldl_join *j)
 static int note_tokens(const struct ldl_join *j, struct ldl_err *err)
 {
     char text[1024];
-    const char *dir = j->files.dir;
     unsigned long long first = j->began, more = j->ntokens - j->began;
     snprintf(text, sizeof text,
              "tokenizer: %llu tokens of %.300s and %llu that are added to it; embeddings have %llu "
              "rows, %llu of them padding (ladle plan shows where they come from)",
-             first, dir, more, (unsigned long long)j->rows,
+             first, j->asked, more, (unsigned long long)j->rows,
              (unsigned long long)(j->rows - j->ntokens));
     int rc = ldl_plan_note(j->p, text, err);
     if (rc || !j->dropped)
         return rc;
     snprintf(text, sizeof text,
              "tokenizer: %zu added tokens of %.300s have no row in the model, so they are left out",
-             j->dropped, dir);
+             j->dropped, j->asked);
     return ldl_plan_note(j->p, text, err);
 }
 

@@ -38,6 +38,7 @@ struct ldl_join {
     struct ldl_vocab base_read, of_read;
     const struct ldl_vocab *first; /* the vocabulary that the output begins with, */
     uint64_t first_limit;          /* up to this id, */
+    const char *asked;             /* the model of which it is, as the user wrote it, */
     struct ldl_files files;        /* its files, */
     char *dir;                     /* which are in another folder than the base's; or NULL */
     const struct ldl_plan *of;     /* and a result's that is not the base; or NULL */

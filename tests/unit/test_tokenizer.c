@@ -73,6 +73,76 @@ static void reads_two_files(void **state)
     ldl_vocab_free(&v);
 }
 
+/* A field of bytes, shorter than 128. */
+#define PIECE(n, text_n, text) "\x0a" n "\x0a" text_n text
+
+static void reads_pieces(void **state)
+{
+    (void)state;
+    save("tokenizer.model",
+         PIECE("\x09", "\x05", "<unk>") "\x18\x02" PIECE("\x03", "\x01", "a")
+             PIECE("\x05", "\x01", "b") "\x18\x04"
+                                        "\x12\x03\x18\x05\x20"
+                                        "\x1d"
+                                        "abcd"
+                                        "\x21"
+                                        "abcdefgh"
+                                        "\x28\xff\xff\x03" PIECE("\x03", "\x01", "c"));
+    save("tokenizer_config.json",
+         "{\"tokenizer_class\": \"T5Tokenizer\", \"added_tokens_decoder\": "
+         "{\"4\": {\"content\": \"<x>\", \"id\": \"no number\", "
+         "\"special\": true}, \"9\": {\"content\": \"c\"}}}");
+    save("added_tokens.json", "{\"not read\": 4}");
+    expect_ok(ldl_vocab_read(&v, &(struct ldl_files){ .dir = root }, &kind, &err));
+    assert_int_equal(kind, LDL_VOCAB_READ);
+    assert_true(v.slow);
+    assert_int_equal(v.n, 5);
+    assert_int_equal(v.size, 10);
+    expect_token("<unk>", 5, 0, 1, 1, LDL_TOKEN_SPECIAL);
+    expect_token("a", 1, 1, 1, 0, 0);
+    expect_token("b", 1, 2, 1, 1, 0);
+    expect_token("<x>", 3, 4, 0, 1, LDL_TOKEN_SPECIAL);
+    expect_token("c", 1, 9, 1, 1, 0); /* the list's number, not the piece's */
+    ldl_vocab_free(&v);
+    save("tokenizer_config.json", "{\"tokenizer_class\": \"T5Tokenizer\"}");
+    expect_ok(ldl_vocab_read(&v, &(struct ldl_files){ .dir = root }, &kind, &err));
+    assert_int_equal(kind, LDL_VOCAB_UNREAD);
+    assert_null(v.token);
+}
+
+static void reads_lines(void **state)
+{
+    (void)state;
+    save("vocab.txt", "[PAD]\n\na b\r\nc\rd");
+    save("added_tokens.json", "{\"<1>\": 5, \"<2>\": 6}");
+    save("special_tokens_map.json", "{\"x\": [{\"content\": \"<2>\"}, 3], \"y\": \"c\"}");
+    expect_ok(ldl_vocab_read(&v, &(struct ldl_files){ .dir = root }, &kind, &err));
+    assert_int_equal(v.n, 7);
+    expect_token("", 0, 1, 1, 0, 0);
+    expect_token("a b", 3, 2, 1, 0, 0);
+    expect_token("c", 1, 3, 1, 0, 0);
+    expect_token("d", 1, 4, 1, 0, 0);
+    expect_token("<1>", 3, 5, 0, 1, LDL_TOKEN_NORMALIZED);
+    expect_token("<2>", 3, 6, 0, 1, LDL_TOKEN_SPECIAL);
+    ldl_vocab_free(&v);
+}
+
+/* Texts that are not those of the folder. */
+static void reads_edited(void **state)
+{
+    (void)state;
+    struct ldl_edited e[] = { { "vocab.json", { 0 } }, { "added_tokens.json", { 0 } } };
+    save("vocab.json", "{\"a\": 0}");
+    save("added_tokens.json", "{\"b\": 1}");
+    ldl_buf_puts(&e[0].text, "{\"c\": 0}");
+    expect_ok(ldl_vocab_read(&v, &(struct ldl_files){ root, e, 2 }, &kind, &err));
+    assert_int_equal(v.n, 2);
+    expect_token("c", 1, 0, 1, 0, 0);
+    expect_token("b", 1, 1, 0, 1, LDL_TOKEN_NORMALIZED);
+    ldl_vocab_free(&v);
+    ldl_buf_free(&e[0].text);
+}
+
 static void refuses(void **state)
 {
     (void)state;
@@ -170,6 +240,29 @@ static void splices(void **state)
                 "{\n  \"a\": 4,\n  \"<\\\"x\\\">\": 5,\n  \"y\": 6\n}\n");
 }
 
+static void makes_lists(void **state)
+{
+    (void)state;
+    static const struct ldl_token add[] = {
+        { .text = "<\"x\">", .len = 5, .id = 5, .flags = LDL_TOKEN_SPECIAL },
+        { .text = "y", .len = 1, .id = 6 },
+    };
+    struct ldl_buf out = { 0 };
+    ldl_tokenizer_list(LDL_TOKENIZER_ADDED, add, 2, &out);
+    assert_string_equal(out.text, "{\n  \"<\\\"x\\\">\": 5,\n  \"y\": 6\n}");
+    ldl_buf_reset(&out);
+    ldl_tokenizer_list(LDL_TOKENIZER_CONFIG, add, 1, &out);
+    assert_string_equal(out.text,
+                        "{\n    \"5\": {\n      \"content\": \"<\\\"x\\\">\",\n      "
+                        "\"lstrip\": false,\n      \"normalized\": false,\n      \"rstrip\": "
+                        "false,\n      \"single_word\": false,\n      \"special\": true\n    "
+                        "}\n  }");
+    ldl_buf_reset(&out);
+    ldl_tokenizer_list(LDL_TOKENIZER_ADDED, add, 0, &out);
+    assert_string_equal(out.text, "{}");
+    ldl_buf_free(&out);
+}
+
 static void refuses_to_edit(void **state)
 {
     (void)state;
@@ -199,9 +292,13 @@ int main(void)
     const struct CMUnitTest tests[] = { WITH_ROOT(reads_bpe),
                                         WITH_ROOT(reads_unigram),
                                         WITH_ROOT(reads_two_files),
+                                        WITH_ROOT(reads_pieces),
+                                        WITH_ROOT(reads_lines),
+                                        WITH_ROOT(reads_edited),
                                         WITH_ROOT(refuses),
                                         WITH_ROOT(reads_sizes),
                                         cmocka_unit_test(splices),
+                                        cmocka_unit_test(makes_lists),
                                         cmocka_unit_test(refuses_to_edit) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
