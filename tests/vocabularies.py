@@ -215,6 +215,28 @@ def added(report, tmp):
     report.case("numbers with gaps, nothing added", merge(tmp, PAIR % ("holes", "holes", "b", "base"), out="o4").problems())
 
 
+def cut(report, tmp):
+    """A base with tokens beyond its rows: they go, with the merges that take or make them (mergekit keeps the latter, and fails)."""
+    tokens = ["<unk>", "a", "b", "ab", "bb", "abb", "zz"]
+    files = {"tokenizer.json": bpe(tokens, [("<unk>", True), ("<s>", True)], ["a b", "b b", "ab b", "a bb"]), "tokenizer_config.json": '{"added_tokens_decoder": {"7": {"content": "<s>"}}}'}
+    model(tmp, "a", 5, files)
+    model(tmp, "b", 3, {"tokenizer.json": bpe(["a", "b", "zz"])})
+    for source, last in (("base", []), ("union", ["zz"])):
+        run = merge(tmp, PAIR % ("a", "a", "b", source), out=source)
+        problems = run.problems() or ([] if "3 tokens of a have no row in the model, so they are left out" in run.err else [run.err])
+        if not problems:
+            got = json.loads(raw(tmp, source, "tokenizer.json"))
+            problems = is_equal("vocab", got["model"]["vocab"], {t: i for i, t in enumerate(tokens[:5])})
+            problems += is_equal("merges", got["model"]["merges"], ["a b", "b b"])
+            problems += is_equal("added", [t["content"] for t in got["added_tokens"]], ["<unk>"] + last)
+            problems += is_equal("decoder", [t["content"] for t in json.loads(raw(tmp, source, "tokenizer_config.json"))["added_tokens_decoder"].values()], last)
+            ids = [{t: i for i, t in enumerate(ts)} for ts in (tokens[:5], ["a", "b", "zz"])]
+            problems += near(rows_of(tmp, source), expected(tokens[:5] + last, ids, [rows_of(tmp, "a"), rows_of(tmp, "b")]))
+        report.case(f"tokens beyond the rows: {source}", problems)
+    model(tmp, "slow", 2, {"vocab.txt": "a\nb\nc\n"})
+    report.case("tokens beyond the rows: vocab.txt", refusal(tmp, merge(tmp, PAIR % ("slow", "slow", "b", "base"), out="o2"), "token 2 of its vocabulary", "not in this build", out="o2"))
+
+
 FILES = ("model.safetensors", "config.json", "tokenizer.json", "tokenizer_config.json", "added_tokens.json", "chat_template.jinja", "vocab.txt", "tokenizer.model")
 
 
@@ -337,7 +359,7 @@ def types(report, tmp):
 def main():
     lt.need_program()
     report = lt.Report()
-    for part in (kinds, unread, added, results, table, adapters, types):
+    for part in (kinds, unread, added, cut, results, table, adapters, types):
         with lt.workdir() as tmp:
             part(report, tmp)
     return report.done()

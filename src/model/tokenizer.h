@@ -66,10 +66,13 @@ enum ldl_tokenizer_file {
     LDL_TOKENIZER_ADDED,  /* added_tokens.json: {"content": id, ...} */
 };
 /* The text with added tokens from id `limit` on left out and add[0 .. n) appended. *changed: 0 when it
- * has no such list (of tokenizer.json that is an error). Texts of add[] hold no NUL. */
+ * has no such list (of tokenizer.json that is an error). Texts of add[] hold no NUL. cut: NULL; or the
+ * vocabulary that tokenizer.json has, whose ordinary tokens from id `limit` on are left out too, with
+ * the merges of BPE that take one or make one. */
 int ldl_tokenizer_edit(enum ldl_tokenizer_file file, const struct ldl_buf *text, const char *name,
-                       const struct ldl_token *add, size_t n, uint64_t limit, struct ldl_buf *out,
-                       int *changed, struct ldl_err *err);
+                       const struct ldl_token *add, size_t n, uint64_t limit,
+                       const struct ldl_vocab *cut, struct ldl_buf *out, int *changed,
+                       struct ldl_err *err);
 /* Such a list by itself, {...}, of tokens without NUL; not of tokenizer.json. */
 void ldl_tokenizer_list(enum ldl_tokenizer_file file, const struct ldl_token *token, size_t n,
                         struct ldl_buf *out);

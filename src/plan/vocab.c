@@ -7,7 +7,7 @@
  *   then    tokens that rules name and nobody has
  *
  * Tokens whose id is not below vocab_size (and the rows that a model's tables have) have no row: they are
- * left out of the base and of a union, and count as missing elsewhere. */
+ * left out of the base and of a union, ordinary ones too, and count as missing elsewhere. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "plan/vocab.h"
 #include "model/layers.h"
@@ -165,10 +165,11 @@ static int take_first(struct ldl_join *j, struct ldl_err *err)
             continue;
         }
         j->dropped++;
-        if (t->ordinary)
+        j->cut += t->ordinary;
+        if (t->ordinary && v->slow)
             return ldl_fail(err, LDL_EINPUT,
                             "%s: token %u of its vocabulary is beyond the %llu rows of the model; "
-                            "cutting a vocabulary is not in this build",
+                            "cutting one that is not in a tokenizer.json is not in this build",
                             j->asked, (unsigned)t->id, (unsigned long long)n);
     }
     j->began = j->ntokens;
@@ -298,7 +299,7 @@ static int check_gaps(const struct ldl_join *j, struct ldl_err *err)
     if (j->began == j->ntokens)
         return 0;
     for (size_t i = 0; i < v->n; i++)
-        next += v->token[i].ordinary;
+        next += v->token[i].ordinary && v->token[i].id < j->first_limit;
     for (size_t i = 0; i < v->n && id == j->began; i++) {
         const struct ldl_token *t = v->by_id[i];
         if (!t->added || t->id >= j->first_limit)
@@ -359,7 +360,7 @@ static int note_tokens(const struct ldl_join *j, struct ldl_err *err)
     if (rc || !j->dropped)
         return rc;
     snprintf(text, sizeof text,
-             "tokenizer: %zu added tokens of %.300s have no row in the model, so they are left out",
+             "tokenizer: %zu tokens of %.300s have no row in the model, so they are left out",
              j->dropped, j->asked);
     return ldl_plan_note(j->p, text, err);
 }

@@ -42,7 +42,8 @@ struct ldl_join {
     struct ldl_files files;        /* its files, */
     char *dir;                     /* which are in another folder than the base's; or NULL */
     const struct ldl_plan *of;     /* and a result's that is not the base; or NULL */
-    size_t dropped;                /* tokens of it that were left out */
+    size_t dropped;                /* tokens of it that were left out, */
+    size_t cut;                    /* and ordinary ones among them */
     size_t made_added;
     struct ldl_out_token *token;
     uint64_t ntokens, began; /* those from `began` on were appended */

@@ -58,8 +58,8 @@ static int edit_file(struct ldl_join *j, enum ldl_tokenizer_file file, const cha
     int there, changed = 0;
     int rc = ldl_files_read(&j->files, name, LDL_VOCAB_FILE_MAX, &text, &path, &there, err);
     if (rc == 0 && there)
-        rc = ldl_tokenizer_edit(file, &text, path, t->add, t->nadd, j->first_limit, &out, &changed,
-                                err);
+        rc = ldl_tokenizer_edit(file, &text, path, t->add, t->nadd, j->first_limit,
+                                j->cut ? j->first : NULL, &out, &changed, err);
     if (rc == 0 && !changed && j->first->slow && t->n) {
         ldl_buf_reset(&out);
         rc = make_list(file, &text, path, t, &out, err);

@@ -54,13 +54,35 @@ static void edit(const struct ldl_vocab *v, struct ldl_files *files, struct ldl_
     struct ldl_vocab again;
     const struct ldl_token *t;
     int changed;
-    if (ldl_tokenizer_edit(file, &e->text, e->name, &add, 1, limit, &out, &changed, &err)) {
+    if (ldl_tokenizer_edit(file, &e->text, e->name, &add, 1, limit, NULL, &out, &changed, &err)) {
         fuzz_check_error(&err);
     } else if (changed && limit >= v->size && v->size < LDL_VOCAB_MOST) {
         e->text = out;
         FUZZ_CHECK(read_vocab(&again, files));
         FUZZ_CHECK((t = ldl_vocab_find(&again, add.text, add.len)) && t->added);
         FUZZ_CHECK(ldl_vocab_find(v, add.text, add.len) || t->id == add.id);
+        ldl_vocab_free(&again);
+        e->text = was;
+    }
+    ldl_buf_free(&out);
+}
+
+/* tokenizer.json with half of its numbers, read again. */
+static void cut(const struct ldl_vocab *v, struct ldl_files *files, struct ldl_edited *e)
+{
+    struct ldl_err err = { 0 };
+    struct ldl_buf out = { 0 }, was = e->text;
+    struct ldl_vocab again;
+    uint64_t limit = v->size / 2;
+    int changed;
+    if (ldl_tokenizer_edit(LDL_TOKENIZER_JSON, &e->text, e->name, NULL, 0, limit, v, &out, &changed,
+                           &err)) {
+        fuzz_check_error(&err);
+    } else {
+        e->text = out;
+        FUZZ_CHECK(read_vocab(&again, files) && again.size <= limit);
+        for (size_t i = 0; i < again.n; i++)
+            FUZZ_CHECK(ldl_vocab_find(v, again.token[i].text, again.token[i].len));
         ldl_vocab_free(&again);
         e->text = was;
     }
@@ -87,6 +109,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
             edit(&v, &files, &e[0], file, v.size);
             edit(&v, &files, &e[0], file, v.size / 2);
         }
+        if (which == TOKENIZER)
+            cut(&v, &files, &e[0]);
         ldl_vocab_free(&v);
     }
     ldl_buf_free(&e[0].text);

@@ -202,7 +202,7 @@ static void expect_edit(enum ldl_tokenizer_file file, const char *from, uint64_t
     struct ldl_buf text = { 0 }, out = { 0 };
     int changed;
     ldl_buf_puts(&text, from);
-    expect_ok(ldl_tokenizer_edit(file, &text, "t.json", add, n, limit, &out, &changed, &err));
+    expect_ok(ldl_tokenizer_edit(file, &text, "t.json", add, n, limit, NULL, &out, &changed, &err));
     assert_int_equal(changed, strcmp(from, expected) != 0);
     assert_string_equal(out.text, expected);
     ldl_buf_free(&text);
@@ -263,6 +263,46 @@ static void makes_lists(void **state)
     ldl_buf_free(&out);
 }
 
+static void cuts(void **state)
+{
+    (void)state;
+    static const char from[] =
+        "{\"added_tokens\": [{\"id\": 5, \"content\": \"<s>\"}],\n \"model\": {\"type\": "
+        "\"BPE\",\n  "
+        "\"vocab\": {\n   \"a\": 0,\n   \"ab\": 3,\n   \"b\": 1,\n   \"abb\": 4,\n   \"bb\": 2\n  "
+        "},"
+        "\n  \"merges\": [\"a b\", [\"b\", \"b\"],\n  \"ab b\"]}, \"z\": 1e999}";
+    static const char to[] =
+        "{\"added_tokens\": [],\n \"model\": {\"type\": \"BPE\",\n  \"vocab\": {\n   \"a\": 0,\n   "
+        "\"b\": 1,\n   \"bb\": 2\n  },\n  \"merges\": [ [\"b\", \"b\"]]}, \"z\": 1e999}";
+    struct ldl_buf text = { 0 }, out = { 0 };
+    int changed;
+    save("tokenizer.json", from);
+    expect_ok(ldl_vocab_read(&v, &(struct ldl_files){ .dir = root }, &kind, &err));
+    ldl_buf_puts(&text, from);
+    expect_ok(ldl_tokenizer_edit(LDL_TOKENIZER_JSON, &text, "t.json", NULL, 0, 3, &v, &out,
+                                 &changed, &err));
+    assert_string_equal(out.text, to);
+    static const char *const bad[] = { "{\"vocab\": [[\"a\", 0]]}",
+                                       "{\"vocab\": {}, \"merges\": [\"a\"]}",
+                                       "{\"vocab\": {}, \"merges\": [\"a b c\"]}",
+                                       "{\"vocab\": {}, \"merges\": [[\"a\"]]}",
+                                       "{\"vocab\": {}, \"merges\": [[\"a\", \"b\", \"c\"]]}",
+                                       "{\"vocab\": {}, \"merges\": [1]}",
+                                       "{\"vocab\": {}, \"merges\": [[]]}",
+                                       "{\"vocab\": {}, \"continuing_subword_prefix\": \"##\"}" };
+    for (size_t i = 0; i < LDL_COUNT(bad); i++) {
+        ldl_buf_reset(&text);
+        ldl_buf_printf(&text, "{\"added_tokens\": [], \"model\": %s}", bad[i]);
+        expect_error(ldl_tokenizer_edit(LDL_TOKENIZER_JSON, &text, "t.json", NULL, 0, 3, &v, &out,
+                                        &changed, &err),
+                     LDL_EINPUT, "t.json:1:");
+    }
+    ldl_vocab_free(&v);
+    ldl_buf_free(&text);
+    ldl_buf_free(&out);
+}
+
 static void refuses_to_edit(void **state)
 {
     (void)state;
@@ -279,7 +319,7 @@ static void refuses_to_edit(void **state)
         struct ldl_buf text = { 0 }, out = { 0 };
         int changed;
         ldl_buf_puts(&text, bad[i]);
-        expect_error(ldl_tokenizer_edit(LDL_TOKENIZER_JSON, &text, "t.json", NULL, 0, 9, &out,
+        expect_error(ldl_tokenizer_edit(LDL_TOKENIZER_JSON, &text, "t.json", NULL, 0, 9, NULL, &out,
                                         &changed, &err),
                      LDL_EINPUT, "t.json:1:");
         ldl_buf_free(&text);
@@ -299,6 +339,7 @@ int main(void)
                                         WITH_ROOT(reads_sizes),
                                         cmocka_unit_test(splices),
                                         cmocka_unit_test(makes_lists),
+                                        WITH_ROOT(cuts),
                                         cmocka_unit_test(refuses_to_edit) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
