@@ -13,7 +13,7 @@ static void make_keys(uint64_t *key, const float *x, size_t n)
         uint32_t u;
         memcpy(&u, &x[i], sizeof u);
         u &= 0x7fffffffu;
-        u = u < LDL_MAG_INF + 1 ? u : LDL_MAG_INF + 1;
+        u = u < LDL_MAG_NAN ? u : LDL_MAG_NAN;
         key[i] = (uint64_t)u << 32 | i;
     }
 }
