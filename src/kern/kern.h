@@ -92,11 +92,9 @@ struct ldl_kern {
     void (*count_touched)(const float *c, float eps, const float *x, size_t n, uint64_t *alone,
                           uint64_t *shared);
 
-    /* sce. welford takes the number-th (from 1) of some x into their mean and the sum of squares of what
-     * they differ from it, in f64; variance: v = square / number, rounded once. keep_where:
-     * x = v is not 0 ? x : 0. divide_least: o = o / max(d, least). */
-    void (*welford)(double *mean, double *square, double number, const float *x, size_t n);
-    void (*variance)(float *v, const double *square, double number, size_t n);
+    /* sce. variance: v = that of x[0] .. x[m-1], m > 0, around their mean, by Welford's recurrence in f64,
+     * rounded once. keep_where: x = v is not 0 ? x : 0. divide_least: o = o / max(d, least). */
+    void (*variance)(float *v, float *const *x, size_t m, size_t n);
     void (*keep_where)(float *x, const float *v, size_t n);
     void (*divide_least)(float *o, const float *d, float least, size_t n);
 
@@ -131,6 +129,12 @@ struct ldl_kern {
                         double p, double step, size_t n);
     /* x = bit i ? x * factor : 0; bit i is in bits[i / 32], the lowest first. */
     void (*keep_bits)(float *x, const uint32_t *bits, float factor, size_t n);
+
+    /* The other way: bits of on, which is 0 or 1; the last word is filled with zeros. */
+    void (*pack)(uint32_t *bits, const uint32_t *on, size_t n);
+    /* bin = 0 where x is 0, else 1 + (magnitude - lo >> shift), within 1 .. last; last below 2^16. */
+    void (*mag_bins)(uint16_t *bin, const float *x, size_t n, uint32_t lo, int shift,
+                     uint32_t last);
 
     /* Philox4x32-10, 512 draws from each 64 blocks. Element 512*g + r: word r/64 % 4 of the block with
      * counter { b low, b high, c2, c3 }, b = 64*g + r%64, under key { k0, k1 }; rotated by 16 bits where
