@@ -78,10 +78,38 @@ modules:
 """
 
 
+def make_vocabularies(tmp):
+    """Vocabularies that are joined in a result with an adapter, and with it."""
+    sys.path.insert(0, os.path.join(lt.HERE, "fuzz"))
+    import make_corpus as mc
+    files = {"t1": {"tokenizer.model": mc.pieces([("<unk>", 2), ("a", 1), ("b", 1)]), "added_tokens.json": b'{"<p>": 3}',
+                    "special_tokens_map.json": b'{"pad_token": "<p>"}', "tokenizer_config.json": b'{"tokenizer_class": "LlamaTokenizer"}'},
+             "t2": {"tokenizer.json": b'{"added_tokens": [], "model": {"vocab": {"b": 0, "c": 1, "a": 2, "d": 3}}}'},
+             "t3": {"vocab.txt": b"d\nz\ny\nx\n"}}
+    for i, (name, texts) in enumerate(files.items()):
+        ts = {n: lt.Tensor("F32", s, lt.encode("F32", [i + k / 8 for k in range(s[0] * s[1])]))
+              for n, s in (("embed_tokens.weight", (4, 3)), ("layers.0.a.weight", (5, 3)))}
+        lt.write_model(os.path.join(tmp, name), ts, config={"vocab_size": 4})
+        for file, text in texts.items():
+            with open(os.path.join(tmp, name, file), "wb") as f:
+                f.write(text)
+    os.makedirs(os.path.join(tmp, "ta"))
+    lt.write_safetensors(os.path.join(tmp, "ta", "adapter_model.safetensors"), {
+        f"layers.0.a.lora_{half}.weight": lt.Tensor("F32", shape, lt.encode("F32", [0.5] * n)) for half, shape, n in (("A", (1, 3), 3), ("B", (5, 1), 5))})
+    with open(os.path.join(tmp, "ta", "adapter_config.json"), "w") as f:
+        f.write('{"peft_type": "LORA", "r": 1, "lora_alpha": 1}')
+    head = "merge_method: linear\nparameters: {weight: 1}\n"
+    with open(os.path.join(tmp, "r.yml"), "w") as f:
+        f.write(f"name: x\n{head}models: [t1, t2]\ntokenizer: {{source: union, pad_to_multiple_of: 8}}\n---\n"
+                f"{head}models: [x+ta, t3]\ntokenizer_source: union\nchat_template: chatml\n")
+
+
 def words(out, method):
     """lora: the first model is made of m1 and an adapter."""
-    if method == "recipe":
+    if method == "modules":
         return ["merge", "recipe.yml", out, "--quiet", "--threads", "3", "--report", out + ".report"]
+    if method == "vocabularies":
+        return ["merge", "r.yml", out, "--quiet", "--threads", "2"]
     first, method = ("m1+ad", "linear") if method == "lora" else ("m1", method)
     return ["merge", "--merge_method", method, "--model_path_list", first, "m2", "--base_model_path", "base", "--quiet",
             "--output_path", out, "--n_process", "2", "--threads", "3"]
@@ -148,7 +176,10 @@ def faults(report):
             walk(report, tmp, "della", kind, True)
         for kind in ("alloc", "open", "read"):
             walk(report, tmp, "lora", kind, False)
-        walk(report, tmp, "recipe", "alloc", False)
+        walk(report, tmp, "modules", "alloc", False)
+        make_vocabularies(tmp)
+        for kind in ("alloc", "open", "read"):
+            walk(report, tmp, "vocabularies", kind, False)
 
 
 # ---- interrupted runs ----

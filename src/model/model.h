@@ -87,6 +87,21 @@ int ldl_side_list(const char *dir, struct ldl_names *out, struct ldl_names *outs
  * 1 yes, 0 absent, negative: -ldl_code with err (leads out, a directory ...). */
 int ldl_side_check(const char *dir, const char *relative, struct ldl_err *err);
 
+/* The files of a folder, some of which have another text than the one that is there. */
+struct ldl_edited {
+    const char *name;
+    struct ldl_buf text; /* empty: as it is there */
+};
+struct ldl_files {
+    const char *dir;
+    const struct ldl_edited *edited;
+    size_t nedited;
+};
+/* The text of one of them, when it is *there. *path is the caller's in any case (ldl_free), for
+ * messages. */
+int ldl_files_read(const struct ldl_files *files, const char *name, uint64_t max_bytes,
+                   struct ldl_buf *text, char **path, int *there, struct ldl_err *err);
+
 /* The value of config.json's top-level "dtype", else "torch_dtype", when it is a string: *word is
  * the caller's (ldl_free), NULL when there is none. */
 int ldl_config_get_dtype(const char *json, size_t len, const char *name, char **word,

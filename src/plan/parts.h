@@ -43,13 +43,21 @@ int ldl_plan_begin(struct ldl_plan *p, struct ldl_recipe *recipe, struct ldl_res
 /* result.c: a model by its name, that of a result or on disk. */
 int ldl_plan_open(struct ldl_plan *p, struct ldl_model *m, const char *asked, const char *lora,
                   struct ldl_err *err);
+/* The plan of the result of that name; NULL: there is none. */
+int ldl_plan_made(struct ldl_plan *p, const char *asked, const struct ldl_plan **made,
+                  struct ldl_err *err);
+/* A model's files: those beside the weights, and those of its tokenizer. */
+struct ldl_files ldl_plan_files(const struct ldl_model *m);
+struct ldl_files ldl_plan_tokenizer_files(const struct ldl_model *m);
+/* Of a result, its tokenizer's. */
+struct ldl_files ldl_plan_made_files(const struct ldl_plan *made);
 int ldl_results_new(struct ldl_plan *p, struct ldl_err *err);
 void ldl_results_free(struct ldl_results *x);
 /* vocab.c: one vocabulary for all, with the rows that go with it. *mapped: 0 when there was nothing
  * to do, since the tokenizers are not read, and the same. */
 int ldl_plan_vocab(struct ldl_plan *p, int *mapped, struct ldl_err *err);
 /* side.c: refuses tokenizers that are not the same bytes. */
-int ldl_plan_same_tokenizers(const struct ldl_plan *p, struct ldl_err *err);
+int ldl_plan_same_tokenizers(struct ldl_plan *p, struct ldl_err *err);
 /* side.c: what comes along, and config.json as it will be. */
 int ldl_plan_side(struct ldl_plan *p, struct ldl_err *err);
 /* The model that gives the side files. */

@@ -171,6 +171,7 @@ void ldl_plan_free(struct ldl_plan *p)
     for (size_t i = 0; i < p->nedited; i++)
         ldl_buf_free(&p->edited[i].text);
     ldl_free(p->tokenizer_dir);
+    ldl_free(p->vocabulary.line);
     ldl_names_free(&p->side);
     for (size_t i = 0; i < p->nmerges; i++)
         ldl_merge_free(&p->merge[i]);

@@ -41,11 +41,17 @@ struct ldl_shard {
     uint64_t bytes; /* whole file */
 };
 
-/* A side file whose text is ours. */
+/* Side files whose text is ours. */
 enum { LDL_EDITED = 8 };
-struct ldl_edited {
-    const char *name;
-    struct ldl_buf text; /* empty: it is copied after all */
+
+/* What became of a model's rows where a recipe asks for a vocabulary. */
+struct ldl_vocab_line {
+    uint64_t rows, spare, dropped; /* the model's: of no token; of tokens that the output lacks */
+    uint64_t own, other, mean, zeros; /* where the output's rows of tokens come from */
+};
+struct ldl_vocab_table {
+    uint64_t tokens, rows;       /* of the output; the last rows - tokens are padding */
+    struct ldl_vocab_line *line; /* of each of the plan's inputs; NULL: there is no such table */
 };
 
 /* The results of a recipe's other documents, which all its plans share. */
@@ -84,9 +90,11 @@ struct ldl_plan {
     const struct ldl_model *base; /* or NULL */
     struct ldl_job *job;
     size_t njobs;
-    const struct ldl_view **views;  /* storage of the jobs' in[] */
-    size_t *from;                   /* and of their from[] */
-    uint64_t rows;                  /* of embeddings that were cut; 0: none was */
+    const struct ldl_view **views; /* storage of the jobs' in[] */
+    size_t *from;                  /* and of their from[] */
+    uint64_t rows;                 /* of embeddings that were cut; 0: none was */
+    struct ldl_vocab_table vocabulary;
+    int new_vocabulary;             /* rows of embeddings are of another one than before */
     struct ldl_plan_module *module; /* recipe.nmodules */
     struct ldl_model donor;         /* of recipe.donor */
     struct ldl_names made_names;    /* of tensors that no model has */
@@ -100,7 +108,8 @@ struct ldl_plan {
     struct ldl_names side;                /* relative paths */
     struct ldl_edited edited[LDL_EDITED]; /* of those, the ones that are not copied */
     size_t nedited;
-    char *tokenizer_dir; /* where the tokenizer's files come from; NULL: side_dir */
+    char *tokenizer_dir;                 /* where the tokenizer's files come from; NULL: side_dir */
+    const struct ldl_plan *tokenizer_of; /* the result of which they are; or NULL */
     struct ldl_results *results;
     int owns_results;
     uint64_t cost;      /* models that are read for it, those behind results counted each time */

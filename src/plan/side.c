@@ -123,15 +123,15 @@ static int take_usual_files(struct ldl_plan *p, const struct ldl_model *from, st
 /* ---- tokenizers ---- */
 
 /* The same bytes in both folders, or in neither? 1, 0, negative: -ldl_code. */
-static int same_file(const char *a, const char *b, const char *name, struct ldl_err *err)
+static int same_file(const struct ldl_files *a, const struct ldl_files *b, const char *name,
+                     struct ldl_err *err)
 {
     struct ldl_buf text[2] = { { 0 }, { 0 } };
-    const char *dir[] = { a, b };
+    const struct ldl_files *of[] = { a, b };
     int there[2] = { 0, 0 }, rc = 0;
     for (int i = 0; rc == 0 && i < 2; i++) {
-        char *path = ldl_path_join(dir[i], name);
-        there[i] = path && ldl_exists(path);
-        rc = !path ? ldl_oom(err) : there[i] ? ldl_read_file(path, 256 << 20, &text[i], err) : 0;
+        char *path;
+        rc = ldl_files_read(of[i], name, 256 << 20, &text[i], &path, &there[i], err);
         ldl_free(path);
     }
     int same = there[0] == there[1] && text[0].len == text[1].len &&
@@ -141,53 +141,45 @@ static int same_file(const char *a, const char *b, const char *name, struct ldl_
     return rc ? -rc : same;
 }
 
-static int check_tokenizer(const char *with, const char *dir, const char *asked,
-                           struct ldl_err *err)
+static int check_tokenizer(const struct ldl_files *with, const struct ldl_files *files,
+                           const char *asked, struct ldl_err *err)
 {
-    static const char *const names[] = { "tokenizer.json", "tokenizer.model", "vocab.json",
-                                         "added_tokens.json" };
+    static const char *const names[] = { "tokenizer.json", "tokenizer.model",
+                                         "vocab.json",     "vocab.txt",
+                                         "spiece.model",   "sentencepiece.bpe.model",
+                                         "spm.model",      "added_tokens.json" };
     for (size_t k = 0; k < LDL_COUNT(names); k++) {
-        int same = same_file(with, dir, names[k], err);
+        int same = same_file(with, files, names[k], err);
         if (same < 0)
             return -same;
         if (!same)
-            return ldl_fail(
-                err, LDL_EUSAGE,
-                "tokenizer_source: %s has another %s than %s, and joining tokenizers is "
-                "not in this build where one of them has no tokenizer.json",
-                asked, names[k], with);
+            return ldl_fail(err, LDL_EUSAGE,
+                            "tokenizer_source: %s has another %s than %s, and one of them is of a "
+                            "kind that is not read (docs/recipes.md), so that joining them is not "
+                            "in this build",
+                            asked, names[k], with->dir);
     }
     return 0;
 }
 
-int ldl_plan_same_tokenizers(const struct ldl_plan *p, struct ldl_err *err)
+int ldl_plan_same_tokenizers(struct ldl_plan *p, struct ldl_err *err)
 {
-    const char *with = ldl_plan_giver(p)->dir, *asked = p->recipe.tokenizer.model;
+    const struct ldl_files with = ldl_plan_tokenizer_files(ldl_plan_giver(p));
+    const char *asked = p->recipe.tokenizer.model;
+    const struct ldl_plan *made = NULL;
+    struct ldl_files files;
     char *path = NULL;
-    int rc = 0;
-    if (asked && (rc = ldl_resolve(asked, &path, err)) == 0)
-        rc = check_tokenizer(with, path, asked, err);
-    ldl_free(path);
-    for (size_t i = 0; rc == 0 && i < ldl_plan_inputs(p); i++)
-        rc = check_tokenizer(with, p->model[i].dir, p->model[i].asked, err);
-    return rc;
-}
-
-/* Those of a result, with the texts that it would have. */
-static int take_made_files(struct ldl_plan *p, const struct ldl_plan *made, struct ldl_err *err)
-{
-    for (size_t i = 0; i < made->side.n; i++)
-        if (ldl_names_add(&p->side, made->side.name[i]))
-            return ldl_oom(err);
-    for (size_t i = 0; i < made->nedited; i++) {
-        const struct ldl_edited *e = &made->edited[i];
-        struct ldl_buf *text = ldl_plan_edit(p, e->name);
-        if (e->text.text)
-            ldl_buf_put(text, e->text.text, e->text.len);
-        if (text->failed)
-            return ldl_oom(err);
+    int rc = asked ? ldl_plan_made(p, asked, &made, err) : 0;
+    if (rc == 0 && asked && (made || (rc = ldl_resolve(asked, &path, err)) == 0)) {
+        files = made ? ldl_plan_made_files(made) : (struct ldl_files){ .dir = path };
+        rc = check_tokenizer(&with, &files, asked, err);
     }
-    return 0;
+    ldl_free(path);
+    for (size_t i = 0; rc == 0 && i < ldl_plan_inputs(p); i++) {
+        files = ldl_plan_tokenizer_files(&p->model[i]);
+        rc = check_tokenizer(&with, &files, p->model[i].asked, err);
+    }
+    return rc;
 }
 
 static int is_tokenizer_file(const char *name)
@@ -198,15 +190,49 @@ static int is_tokenizer_file(const char *name)
     return ldl_tokenizer_files[i] != NULL;
 }
 
-/* The tokenizer's files of another folder in the place of these. */
+/* The texts that a result would have, of files of its tokenizer or all others, where this plan has none of
+ * its own yet. */
+static int take_texts(struct ldl_plan *p, const struct ldl_plan *made, int tokenizer,
+                      struct ldl_err *err)
+{
+    for (size_t i = 0; i < made->nedited; i++) {
+        const struct ldl_edited *e = &made->edited[i];
+        if (!e->text.text || is_tokenizer_file(e->name) != tokenizer || ldl_plan_edited(p, e->name))
+            continue;
+        struct ldl_buf *text = ldl_plan_edit(p, e->name);
+        ldl_buf_put(text, e->text.text, e->text.len);
+        if (text->failed)
+            return ldl_oom(err);
+    }
+    return 0;
+}
+
+/* Those of a result. */
+static int take_made_files(struct ldl_plan *p, const struct ldl_plan *made, struct ldl_err *err)
+{
+    for (size_t i = 0; i < made->side.n; i++)
+        if (ldl_names_add(&p->side, made->side.name[i]))
+            return ldl_oom(err);
+    int rc = take_texts(p, made, 0, err);
+    if (rc || p->tokenizer_dir) /* the tokenizer is another's */
+        return rc;
+    if (made->tokenizer_dir && !(p->tokenizer_dir = ldl_strdup(made->tokenizer_dir)))
+        return ldl_oom(err);
+    return take_texts(p, made, 1, err);
+}
+
+/* The tokenizer's files of another folder, or result, in the place of these. */
 static int exchange_tokenizer(struct ldl_plan *p, struct ldl_err *err)
 {
+    const struct ldl_plan *of = p->tokenizer_of;
     struct ldl_names all = { 0 };
     int rc = 0, there;
     for (size_t i = 0; rc == 0 && i < p->side.n; i++)
         if (!is_tokenizer_file(p->side.name[i]))
             rc = ldl_names_add(&all, p->side.name[i]) ? ldl_oom(err) : 0;
     for (size_t i = 0; rc == 0 && ldl_tokenizer_files[i]; i++) {
+        if (of && ldl_plan_edited(of, ldl_tokenizer_files[i]))
+            continue; /* it comes as a text */
         there = ldl_side_check(p->tokenizer_dir, ldl_tokenizer_files[i], err);
         rc = there < 0 ? -there : 0;
         if (there > 0 && ldl_names_add(&all, ldl_tokenizer_files[i]))
@@ -214,7 +240,22 @@ static int exchange_tokenizer(struct ldl_plan *p, struct ldl_err *err)
     }
     ldl_names_free(&p->side);
     p->side = all;
-    return rc;
+    return rc || !of ? rc : take_texts(p, of, 1, err);
+}
+
+/* Files of the tokenizer that were not there before. */
+static int add_new_files(struct ldl_plan *p, struct ldl_err *err)
+{
+    for (size_t i = 0; i < p->nedited; i++) {
+        const struct ldl_edited *e = &p->edited[i];
+        size_t k = 0;
+        while (k < p->side.n && strcmp(p->side.name[k], e->name) != 0)
+            k++;
+        if (e->text.text && is_tokenizer_file(e->name) && k == p->side.n &&
+            ldl_names_add(&p->side, e->name))
+            return ldl_oom(err);
+    }
+    return 0;
 }
 
 const char *ldl_plan_side_dir(const struct ldl_plan *p, const char *name)
@@ -225,12 +266,15 @@ const char *ldl_plan_side_dir(const struct ldl_plan *p, const char *name)
 int ldl_plan_side(struct ldl_plan *p, struct ldl_err *err)
 {
     const struct ldl_model *from = ldl_plan_giver(p);
+    int exchange = p->tokenizer_dir != NULL;
     p->side_dir = from->dir;
     int rc = from->made_by          ? take_made_files(p, from->made_by, err)
              : p->recipe.copy_given ? take_asked_files(p, err)
                                     : take_usual_files(p, from, err);
-    if (rc == 0 && p->tokenizer_dir)
+    if (rc == 0 && exchange)
         rc = exchange_tokenizer(p, err);
+    if (rc == 0)
+        rc = add_new_files(p, err);
     if (rc == 0)
         rc = edit_config(p, from, err);
     return rc ? rc : ldl_plan_chat(p, err);

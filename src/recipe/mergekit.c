@@ -81,17 +81,9 @@ static int add_part(struct ldl_recipe *r, const char *path, size_t document, con
     if (rc)
         return rc;
     const struct ldl_mk *mk = part->recipe->text;
-    if (part->recipe->tokenizer.kind != LDL_TOKENIZER_COPIED)
-        return ldl_yaml_fail(
-            &mk->yaml, mk->root, err, LDL_EUSAGE,
-            "a recipe that others use, with a tokenizer of its own, is not in this "
-            "build; write its result with a merge of its own first");
     part->recipe->dtype = mk->dtype ? ldl_dtype_from_word(mk->dtype) : LDL_DTYPES;
-    if (part->recipe->dtype == LDL_F8_E4M3 || strcmp(r->format, "safetensors") != 0)
-        return ldl_yaml_fail(&mk->yaml, mk->root, err, LDL_EUSAGE,
-                             "a recipe that others use, with the type fp8 or --format gguf, is not "
-                             "in this build");
-    return 0;
+    ldl_free(part->recipe->format); /* --format is of what is written */
+    return copy_text(&part->recipe->format, "safetensors", err);
 }
 
 static int apply_all(struct ldl_recipe *r, const char *path, const char *out,
