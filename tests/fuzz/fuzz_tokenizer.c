@@ -28,8 +28,8 @@ static int read_vocab(struct ldl_vocab *v, const struct ldl_files *files)
 {
     struct ldl_err err = { 0 };
     enum ldl_vocab_kind kind;
-    uint64_t size, inner;
-    if (ldl_vocab_config_size(files, &size, &inner, &err))
+    uint64_t size;
+    if (ldl_vocab_config_size(files, &size, &err))
         fuzz_check_error(&err);
     if (ldl_vocab_read(v, files, &kind, &err)) {
         fuzz_check_error(&err);
