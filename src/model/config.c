@@ -232,18 +232,6 @@ int ldl_config_find(const char *json, size_t len, const char *name, const char *
     return status < 0 ? -status : status ? status : ldl_json_close(&j, err);
 }
 
-int ldl_config_set_dtype(const char *json, size_t len, const char *name, const char *word,
-                         struct ldl_buf *out, struct ldl_err *err)
-{
-    struct ldl_buf text = { 0 };
-    ldl_buf_json(&text, word);
-    const struct ldl_edit edits[] = { { "dtype", text.text, 0 }, { "torch_dtype", text.text, 0 } };
-    int status = text.failed ? ldl_oom(err)
-                             : ldl_config_edit(json, len, name, edits, LDL_COUNT(edits), out, err);
-    ldl_buf_free(&text);
-    return status;
-}
-
 /* The value of the member; *tied stays when it is no boolean. */
 static int read_tied(struct ldl_json *j, int *tied, struct ldl_err *err)
 {

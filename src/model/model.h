@@ -110,11 +110,6 @@ int ldl_config_get_dtype(const char *json, size_t len, const char *name, char **
  * text ("text_config")? *tied: 1, 0, or -1 when it does not say. */
 int ldl_config_get_tied(const char *json, size_t len, const char *name, int *tied,
                         struct ldl_err *err);
-/* config.json's bytes with the value of the top-level "dtype" and "torch_dtype" (those present)
- * replaced by word; everything else byte for byte. */
-int ldl_config_set_dtype(const char *json, size_t len, const char *name, const char *word,
-                         struct ldl_buf *out, struct ldl_err *err);
-
 /* One change of a top-level member. value: JSON text, or NULL: the member goes. add: when it is not
  * there it is put at the end, in the file's own spacing. A key that is there twice is changed
  * twice. */
