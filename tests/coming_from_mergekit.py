@@ -35,7 +35,8 @@ def code(cell):
 
 
 def model(tmp, name):
-    shapes = {"model.embed_tokens.weight": (6, 4), "model.norm.weight": (4,), "model.layers.0.up.weight": (4, 4), "model.layers.1.up.weight": (4, 4)}
+    shapes = {"model.embed_tokens.weight": (6, 4), "model.norm.weight": (4,), "model.layers.0.up.weight": (4, 4), "model.layers.1.up.weight": (4, 4),
+              "visual.blocks.0.up.weight": (4, 4), "visual.blocks.1.up.weight": (4, 4)}
     values = {n: lt.encode("F32", [0.5] * (s[0] * (s + (1,))[1])) for n, s in shapes.items()}
     config = {"num_hidden_layers": 2, "vocab_size": 6}
     lt.write_model(os.path.join(tmp, name), {n: lt.Tensor("F32", s, values[n]) for n, s in shapes.items()}, config=config)

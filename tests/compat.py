@@ -3,11 +3,12 @@
 
 Tiny LlamaForCausalLM and BertModel checkpoints, saved by transformers itself (one file and shards,
 f32 and bf16), merged by ladle, loaded with from_pretrained: no missing and no unexpected key, the
-weights those of npmerge.py, and the Llama generates. Tied embeddings included.
+weights those of npmerge.py, and the Llama generates. Tied embeddings included. Then the merges of
+architectures.py: by name, slices, modules; no missing and no unexpected key.
 SPDX-License-Identifier: Apache-2.0"""
-import os, sys
+import json, os, sys
 
-os.environ["TQDM_DISABLE"] = "1"
+os.environ.update(TQDM_DISABLE="1", HF_HUB_OFFLINE="1", TRANSFORMERS_VERBOSITY="error")
 
 import ladletest as lt
 
@@ -16,6 +17,7 @@ lt.need_module("numpy", "torch", "transformers")
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
 import transformers  # noqa: E402
+import architectures as arch  # noqa: E402
 import npmerge as nm  # noqa: E402
 
 DTYPE = {torch.float32: "F32", torch.bfloat16: "BF16", torch.float16: "F16"}
@@ -84,6 +86,34 @@ def check(tmp, make, cls, tied, dtype, method, params):
     return problems
 
 
+# Slices that cut through a pattern which config.json gives as a period (docs/architectures.md).
+CUT_PATTERN = {("jamba", "slices")}
+
+
+def load(path, cls):
+    _, info = getattr(transformers, cls).from_pretrained(path, output_loading_info=True)
+    return [f"{k}: {sorted(v)[:3]}" for k, v in info.items() if v and (k.endswith("_keys"))]
+
+
+def architectures(report):
+    for file in sorted(os.listdir(arch.FOLDER)):
+        name, cls = file[:-5], None
+        if file.endswith(".json"):
+            with open(os.path.join(arch.FOLDER, file), encoding="utf-8") as f:
+                library, *_, cls = json.load(f)["source"].split(", ")
+        if not cls or not library.startswith("transformers"):
+            continue
+        with lt.workdir() as tmp:
+            case = arch.Case(tmp, name)
+            problems = arch.by_name(case)
+            problems += arch.slices(case) if name in arch.SLICES else []
+            problems += arch.modules(case) if name in arch.MODULES else []
+            for out in ("linear", "slices", "modules"):
+                if os.path.isdir(os.path.join(tmp, out)) and (name, out) not in CUT_PATTERN:
+                    problems += [f"{out}: {p}" for p in load(os.path.join(tmp, out), cls)]
+            report.case(f"{name} loads as {cls}", problems)
+
+
 def main():
     report = lt.Report()
     print(f"transformers {transformers.__version__}, torch {torch.__version__}")
@@ -96,6 +126,7 @@ def main():
             for method, params in cases:
                 with lt.workdir() as tmp:
                     report.case(f"{name} {dtype} {method}", check(tmp, make, cls, tied, dtype, method, params))
+    architectures(report)
     return report.done()
 
 

@@ -98,6 +98,12 @@ def main():
         for name, m in methods.items():
             for sliced in (False, True):
                 report.case(f"{name}, {'slices' if sliced else 'models'}", cut(tmp, name, min(m["max_models"], 2), sliced, models))
+        with open(os.path.join(tmp, "r.yml"), "w") as f:
+            f.write("merge_method: linear\nparameters: {weight: 1}\nmodules: {lm_head: {models: [a, b]}, default: {models: [a]}}\n")
+        run = lt.ladle("merge", "r.yml", "modules", "--no-fsync", cwd=tmp)
+        heights = [lt.read_safetensors(os.path.join(tmp, "modules", "model.safetensors"))[0][n].shape[0]
+                   for n in ("lm_head.weight", "model.embed_tokens.weight") if not run.rc]
+        report.case("in a module its models count", run.problems() or ([] if heights == [min(ROWS["a"], ROWS["b"]), ROWS["a"]] else [f"{heights}"]))
         model(tmp, "wide", 11, columns=8)
         with open(os.path.join(tmp, "r.yml"), "w") as f:
             f.write("merge_method: linear\nmodels: [a, wide]\nparameters: {weight: 1}\n")

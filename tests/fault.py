@@ -59,10 +59,57 @@ def make_inputs(tmp):
         for half, shape, n in (("A.weight", (3, 100), 300), ("B.weight", (50, 3), 150), ("magnitude_vector", (50,), 50))})
     with open(os.path.join(tmp, "ad", "adapter_config.json"), "w") as f:
         f.write('{"peft_type": "LORA", "r": 1, "rank_pattern": {"a|b": 3}, "use_dora": true}')
+    names = ["embed_tokens.weight", "visual.merger.w"] + [f"{s}.{i}.w" for s in ("model.layers", "visual.blocks") for i in range(3)]
+    for i, name in enumerate(("v1", "v2")):
+        config = {"text_config": {"num_hidden_layers": 3, "layer_types": list("abc"), "dtype": "float32"}, "vision_config": {"depth": 3}}
+        lt.write_model(os.path.join(tmp, name), {n: lt.Tensor("F32", (2,), lt.encode("F32", [i, 1.0])) for n in names}, config=config)
+    with open(os.path.join(tmp, "recipe.yml"), "w") as f:
+        f.write(RECIPE)
+
+
+RECIPE = """merge_method: ties
+base_model: v1
+dtype: bfloat16
+modules:
+  text_decoder:
+    slices:
+    - sources: [{model: v1, layer_range: [1, 3]}, {model: v2, layer_range: [0, 2], parameters: {weight: 1, density: 0.5}}]
+  visual.blocks: {models: [{model: v2, parameters: {weight: [0, 1]}}]}
+"""
+
+
+def make_vocabularies(tmp):
+    """Vocabularies that are joined in a result with an adapter, and with it."""
+    sys.path.insert(0, os.path.join(lt.HERE, "fuzz"))
+    import make_corpus as mc
+    files = {"t1": {"tokenizer.model": mc.pieces([("<unk>", 2), ("a", 1), ("b", 1)]), "added_tokens.json": b'{"<p>": 3}',
+                    "special_tokens_map.json": b'{"pad_token": "<p>"}', "tokenizer_config.json": b'{"tokenizer_class": "LlamaTokenizer"}'},
+             "t2": {"tokenizer.json": b'{"added_tokens": [], "model": {"vocab": {"b": 0, "c": 1, "a": 2, "d": 3}}}'},
+             "t3": {"vocab.txt": b"d\nz\ny\nx\n"}}
+    for i, (name, texts) in enumerate(files.items()):
+        ts = {n: lt.Tensor("F32", s, lt.encode("F32", [i + k / 8 for k in range(s[0] * s[1])]))
+              for n, s in (("embed_tokens.weight", (4, 3)), ("layers.0.a.weight", (5, 3)))}
+        lt.write_model(os.path.join(tmp, name), ts, config={"vocab_size": 4})
+        for file, text in texts.items():
+            with open(os.path.join(tmp, name, file), "wb") as f:
+                f.write(text)
+    os.makedirs(os.path.join(tmp, "ta"))
+    lt.write_safetensors(os.path.join(tmp, "ta", "adapter_model.safetensors"), {
+        f"layers.0.a.lora_{half}.weight": lt.Tensor("F32", shape, lt.encode("F32", [0.5] * n)) for half, shape, n in (("A", (1, 3), 3), ("B", (5, 1), 5))})
+    with open(os.path.join(tmp, "ta", "adapter_config.json"), "w") as f:
+        f.write('{"peft_type": "LORA", "r": 1, "lora_alpha": 1}')
+    head = "merge_method: linear\nparameters: {weight: 1}\n"
+    with open(os.path.join(tmp, "r.yml"), "w") as f:
+        f.write(f"name: x\n{head}models: [t1, t2]\ntokenizer: {{source: union, pad_to_multiple_of: 8}}\n---\n"
+                f"{head}models: [x+ta, t3]\ntokenizer_source: union\nchat_template: chatml\n")
 
 
 def words(out, method):
     """lora: the first model is made of m1 and an adapter."""
+    if method == "modules":
+        return ["merge", "recipe.yml", out, "--quiet", "--threads", "3", "--report", out + ".report"]
+    if method == "vocabularies":
+        return ["merge", "r.yml", out, "--quiet", "--threads", "2"]
     first, method = ("m1+ad", "linear") if method == "lora" else ("m1", method)
     return ["merge", "--merge_method", method, "--model_path_list", first, "m2", "--base_model_path", "base", "--quiet",
             "--output_path", out, "--n_process", "2", "--threads", "3"]
@@ -102,7 +149,7 @@ def walk(report, tmp, method, kind, overwrite):
         args = args + ["--overwrite"]
     while calm < QUIET_AFTER and n < LIMIT and len(problems) < 5:
         n += 1 + n // 250
-        subprocess.run(["rm", "-rf", out, out + ".partial"])
+        subprocess.run(["rm", "-rf", out, out + ".partial", out + ".report"])
         if overwrite:
             lt.ladle(*other, cwd=tmp)
             old = tree(out)
@@ -129,6 +176,10 @@ def faults(report):
             walk(report, tmp, "della", kind, True)
         for kind in ("alloc", "open", "read"):
             walk(report, tmp, "lora", kind, False)
+        walk(report, tmp, "modules", "alloc", False)
+        make_vocabularies(tmp)
+        for kind in ("alloc", "open", "read"):
+            walk(report, tmp, "vocabularies", kind, False)
 
 
 # ---- interrupted runs ----

@@ -7,7 +7,7 @@ org/name. `ladle plan` must take the recipe, and `ladle merge` must give what np
 names, layers, values, types, vocabularies, side files. Published recipes carry keys and parameters that
 nobody reads: those are notes, and errors with --strict.
 SPDX-License-Identifier: Apache-2.0"""
-import glob, hashlib, json, os, re, sys
+import glob, hashlib, json, os, re, sys, types
 
 import ladletest as lt
 
@@ -194,8 +194,8 @@ def joined(doc, models, order):
             have = [name]
         elif rule:
             have = [rule["source"]]
-        elif len(have) != 1 and base in have:
-            have = [base]
+        elif len(have) != 1 and doc.get("base_model") in have:
+            have = [doc["base_model"]]
         rows = [models[n].tensors[tensor][models[n].tokens.index(token)] for n in have]
         return sum(rows[1:], rows[0]) / np.float32(len(rows))
 
@@ -222,12 +222,12 @@ def make_models(tmp, docs, text):
     n = int(n) if "layer_range" in text else 6
     cached, made = int(re.search(r"(\d+)-", os.path.basename(tmp)).group(1)) % 2 == 0 or kind == "gpt2", {}
     named = [d["name"] for d in docs if "name" in d]
-    for name in dict.fromkeys(m for d in docs for m in models_of(d)):
+    for name, doc in {m: d for d in reversed(docs) for m in models_of(d)}.items():
         first, *adapters = name.split("+")
         if name in named:
             continue
         padding = 3 if "issue 425" in text else 2 if kind == "gemma3" else 0
-        made[name] = Model(place(tmp, first, cached), first, len(made) if source_of(docs[0]) else 0, kind, n, padding)
+        made[name] = Model(place(tmp, first, cached), first, len(made) + 1 if source_of(doc) else 0, kind, n, padding)
         for adapter in adapters:
             write_adapter(place(tmp, adapter, cached), made[name], adapter)
     cache = os.path.join(tmp, "cache")
@@ -240,14 +240,15 @@ def stored_as(dtype, tensors):
 
 
 def expected(docs, made):
-    """(tensors, dtype, tokens or None) of the last document."""
-    arrays = {name: m.tensors for name, m in made.items()}
+    """(tensors, dtype, tokens or None) of the last document. Results are models for those behind them."""
+    have = dict(made)
     for doc in docs:
-        dtype, tokens, use = TYPES[doc.get("out_dtype") or doc.get("dtype") or "bfloat16"], None, arrays
+        dtype, tokens = TYPES[doc.get("out_dtype") or doc.get("dtype") or "bfloat16"], None
+        arrays, first = {name: m.tensors for name, m in have.items()}, have[models_of(doc)[0]]
         if source_of(doc):
-            tokens, use = joined(doc, made, models_of(doc))
-        result = mk.merge(doc, use)
-        arrays[doc.get("name")] = stored_as(dtype, result)
+            tokens, arrays = joined(doc, have, models_of(doc))
+        result = mk.merge(doc, arrays)
+        have[doc.get("name")] = types.SimpleNamespace(tensors=stored_as(dtype, result), tokens=tokens or first.tokens, ordinary=first.ordinary)
     return result, dtype, tokens
 
 

@@ -359,6 +359,25 @@ def group_gguf(report):
                         [f"{n} is not shown" for n in plain["a"] if n not in run.out])
 
 
+def group_gguf_result(report):
+    """A recipe's result, which takes part in another recipe whose output is GGUF."""
+    rng = np.random.default_rng(9)
+    one = "merge_method: linear\ndtype: float32\nparameters: {weight: 1}\nmodels: [a.gguf, b.gguf]\n"
+    last = "merge_method: linear\ndtype: float16\nparameters: {weight: 1}\nmodels: [%s, a.gguf]\n"
+    with lt.workdir() as tmp:
+        for name in ("a", "b"):
+            write_gguf(os.path.join(tmp, f"{name}.gguf"), gguf_model(rng)[0])
+        problems, out = [], []
+        for recipe, words in ((one, "x"), (last % "x/model.gguf", "apart"), (f"name: y\n{one}---\n" + last % "y", "at_once")):
+            with open(os.path.join(tmp, "r.yml"), "w") as f:
+                f.write(recipe)
+            problems += lt.ladle("merge", "r.yml", words, "--format", "gguf", cwd=tmp).problems()
+        for folder in ("apart", "at_once") if not problems else ():
+            with open(os.path.join(tmp, folder, "model.gguf"), "rb") as f:
+                out.append(f.read())
+        report.case("a result, then gguf", problems or ([] if out[0] == out[1] else ["other bytes than of two merges"]))
+
+
 def group_gguf_out(report):
     """What --format gguf writes, read by the package gguf."""
     try:

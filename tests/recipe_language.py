@@ -13,7 +13,7 @@ def model(tmp, name, value, files=None, config=None, names=NAMES):
     """A model all of whose tensors are value, value + 1 in layer 1 ..."""
     ts = {}
     for n in names:
-        layer = int(n.split(".")[2]) if ".layers." in n else 0
+        layer = int(n.split(".layers.")[1].split(".")[0]) if ".layers." in n else 0
         ts[n] = lt.Tensor("F32", (4, 4), lt.encode("F32", [value + layer] * 16))
     lt.write_model(os.path.join(tmp, name), ts, config=config or {"model_type": "llama", "num_hidden_layers": 4})
     for file, text in (files or {}).items():
@@ -104,10 +104,89 @@ def modules(report, tmp):
     run = merge(tmp, head + f"modules: {{default: {body}}}")
     problems = run.problems() or is_equal("a model's parameter, then the module's", values(tmp)[NAMES[0]], 32)
     report.case("modules: default", problems)
-    for given, words in ((f"{{vision: {body}}}", "recipe.yml:3:10: modules other than"), ("{default: 3}", "3:20: a module is"),
+    for given, words in ((f"{{vision: {body}}}", "recipe.yml:3:11: no tensor of a is of a module 'vision'; its modules are model.layers, default"), ("{default: 3}", "3:20: a module is"),
                          ("{default: {}}", "3:20: exactly one"), ("[]", "3:10: modules: a map"), (f"{{default: {body}}}\nslices: []", "exactly one")):
         run = merge(tmp, head + f"modules: {given}", out="o2")
         report.case(f"modules: {given[:20]}", refusal(tmp, run, words, out="o2"))
+
+
+TOWERS = NAMES + ["visual.patch_embed.weight", "visual.merger.mlp.0.weight", "lm_head.weight"] + [f"visual.blocks.{i}.up.weight" for i in range(2)]
+UP, EYE = "model.layers.%d.up.weight", "visual.blocks.%d.up.weight"
+
+
+def towers(report, tmp):
+    """Modules with names, on models of two towers and a projector."""
+    config = {"text_config": {"num_hidden_layers": 4, "layer_types": list("wxyz")}, "vision_config": {"depth": 2}, "num_hidden_layers": 4}
+    for name, value in (("base", 1), ("a", 10), ("b", 100)):
+        model(tmp, name, value, config=config, names=TOWERS)
+    text_of = "modules:\n  text_decoder:\n    parameters: {weight: %d}\n    %s\n"
+    task = "merge_method: task_arithmetic\nbase_model: base\n"
+    run = merge(tmp, task + text_of % (2, "models: [a]") + "  vision_tower: {models: [base]}\n")
+    problems = run.problems() or is_equal("values", [values(tmp)[n] for n in (NAMES[0], UP % 3, "lm_head.weight", EYE % 1, "visual.merger.mlp.0.weight")],
+                                          [19, 22, 19, 1, 1])
+    problems += [] if "no module has visual.merger.mlp.0.weight: 1 tensor of base" in run.err else [run.err]
+    report.case("modules: a weight of its own, the base alone, the rest", problems)
+    source = "{model: %s, layer_range: [%d, %d]}"
+    slices = "slices: [{sources: [%s, %s]}, {sources: [%s]}]" % tuple(source % x for x in (("base", 0, 3), ("a", 1, 4), ("base", 3, 4)))
+    run = merge(tmp, task + text_of % (1, slices) + "  visual:\n    slices: [{sources: [%s, %s]}]\n    parameters: {weight: 3}\n"
+                % (source % ("base", 0, 1), source % ("b", 1, 2)), out="o2")
+    problems = run.problems()
+    if not problems:
+        got = values(tmp, "o2")
+        problems = is_equal("layers", [got.get(UP % i) for i in range(5)], [11, 12, 13, 4, None])
+        problems += is_equal("blocks, others", [got.get(n) for n in (EYE % 0, EYE % 1, "visual.patch_embed.weight", NAMES[0], "lm_head.weight")],
+                             [298, None, 298, 10, 1])
+        got = json.loads(text(tmp, "o2", "config.json"))
+        problems += is_equal("config.json", (got["text_config"], got["vision_config"], got["num_hidden_layers"]),
+                             ({"num_hidden_layers": 4, "layer_types": list("wxyz")}, {"depth": 1}, 4))
+    report.case("modules: slices of two towers", problems)
+    one = "- sources: [{model: a, layer_range: [1, 3]}]\n"
+    run = merge(tmp, "merge_method: passthrough\nslices:\n" + one + "- sources: [{model: b, layer_range: [3, 4]}]\n", out="o3")
+    problems = run.problems()
+    if not problems:
+        got = values(tmp, "o3")
+        problems = is_equal("layers", [got.get(n) for n in (UP % 0, UP % 1, UP % 2, EYE % 1, NAMES[0], "lm_head.weight")], [11, 12, 103, 10, 10, 100])
+        problems += is_equal("config.json", json.loads(text(tmp, "o3", "config.json"))["text_config"], {"num_hidden_layers": 3, "layer_types": list("xyz")})
+        problems += [] if "slices: the layers are those of model.layers; those of visual.blocks are merged by name" in run.err else [run.err]
+    report.case("slices without modules are of the text", problems)
+    run = merge(tmp, "merge_method: passthrough\nbase_model: base\nmodules: {default: {slices: [{sources: [{model: a, layer_range: [0, 2]}]}]}, visual.blocks: {models: [b]}}", out="o4")
+    problems = run.problems() or is_equal("values", [values(tmp, "o4").get(n) for n in (UP % 1, UP % 2, EYE % 1, "visual.patch_embed.weight")], [11, None, 100, 10])
+    report.case("modules: default is what others leave", problems)
+    llm = {"text_config": {"num_hidden_layers": 4}}
+    model(tmp, "llm", 1000, config=llm, names=NAMES + ["lm_head.weight"])
+    run = merge(tmp, task.replace("base_model: base", "base_model: llm") + text_of % (1, "models: [a, b]"), "--report", "audit.json", out="o5")
+    problems = run.problems()
+    if not problems:
+        got = values(tmp, "o5")
+        problems = is_equal("values", [got.get(n) for n in (NAMES[0], EYE % 1)], [-890, 10])
+        got = {t["name"]: t.get("reason") for t in json.loads(text(tmp, "audit.json"))["models"][1]["tensors"]}
+        problems += [] if "config.json is that of llm, which lacks them" in run.err else [run.err]
+        problems += is_equal("reason", got[EYE % 1], "of no module: another model gives it")
+    report.case("modules: what the base lacks is the first model's", problems)
+    vlm = {n: ("language_model." + n if "visual" not in n else n) for n in TOWERS}
+    for name, value, there in (("vlm", 1, vlm.values()), ("vicuna", 10, [n for n in TOWERS if "visual" not in n])):
+        lt.write_model(os.path.join(tmp, name), {n: lt.Tensor("F32", (2,), lt.encode("F32", [value] * 2)) for n in there}, config=llm)
+    for i, (of, base) in enumerate((("vicuna", "vlm"), ("vlm", "vicuna"))):
+        run = merge(tmp, task.replace("base_model: base", "base_model: " + base) + text_of % (2, f"models: [{of}]"), "--report", f"audit{i}.json", out=f"o7{i}")
+        problems = run.problems()
+        if not problems:
+            got = values(tmp, f"o7{i}")
+            problems = is_equal("names", sorted(got), sorted(vlm.values())) + is_equal("value", {v for n, v in got.items() if "visual" not in n}, {-8 if i else 19})
+            problems += is_equal("others", {v for n, v in got.items() if "visual" in n}, {1})
+        problems += [] if f"vicuna: its tensors are named as the text of vlm" in run.err else [run.err]
+        report.case(f"modules: a model of text in {of}", problems)
+    model(tmp, "unet", 1, names=[f"{x}_blocks.{i}.w" for x in ("down", "up") for i in range(3)])
+    model(tmp, "loose", 1, names=["x.w", "y.w"])
+    body = "{models: [a]}"
+    for given, words, of in (("modules: {encoder: %s}" % body, "recipe.yml:3:11: no tensor of a is of a module 'encoder'; its modules are text_decoder, vision_tower, multi_modal_projector, default", "a"),
+                             ("modules: {text_decoder: %s, llm: %s}" % (body, body), "recipe.yml:3:40: no tensor of a is of a module 'llm'", "a"),
+                             ("slices: [{sources: [{model: unet, layer_range: [0, 1]}]}]", "recipe.yml:3:9: slices: which layers are meant? unet has down_blocks (3), up_blocks (3); write modules: {down_blocks: {slices: ...}}", "unet"),
+                             ("slices: [{sources: [{model: loose, layer_range: [0, 1]}]}]", "recipe.yml:3:9: slices: loose has no numbered layers there; write models instead", "loose"),
+                             ("modules: {visual: {slices: [{sources: [{model: a, layer_range: [1, 3]}]}]}}", "a: has no layer 2 of visual.blocks, which layer_range [1, 3] asks for; it has 2, from 0 on", "a"),
+                             ("modules: {'': %s}" % body, "3:15: a module without a name", "a"),
+                             ("modules: {text_decoder: {models: [b, llm]}, vision_tower: {models: [b, llm]}}", "llm: tensor visual.blocks.0.up.weight is missing", "a")):
+        run = merge(tmp, f"merge_method: linear\nparameters: {{weight: 1}}\n{given}\n", out="o6")
+        report.case(f"modules: {given[:40]}", refusal(tmp, run, words, out="o6"))
 
 
 def random_model(tmp, name, seed, dtype="F32"):
@@ -234,7 +313,7 @@ def apart(report, tmp):
 
 
 def stacks(report, tmp):
-    """Models of several parts: a gradient goes over each stack of layers; slices would lose layers."""
+    """Models of several parts: a gradient goes over each stack of layers."""
     text_part = [f"model.layers.{i}.up.weight" for i in range(3)]
     vision = [f"visual.blocks.{i}.up.weight" for i in range(5)]
     for name, value in (("a", 1), ("b", 101)):
@@ -246,8 +325,6 @@ def stacks(report, tmp):
         got = values(tmp)
         problems = is_equal("places", [round(got[n], 4) for n in text_part + vision], [1, 52, 103, 1, 26, 51, 76, 101])
     report.case("a gradient over each stack", problems)
-    sliced = "merge_method: passthrough\nslices: [{sources: [{model: a, layer_range: [0, 2]}]}]\n"
-    report.case("slices of several stacks", refusal(tmp, merge(tmp, sliced, out="o2"), "a: slices of a model with several stacks of layers", out="o2"))
 
 
 def options(report, tmp):
@@ -285,8 +362,66 @@ def layer_lists(report, tmp):
     report.case("lists for each layer", problems or is_equal("config.json", text(tmp, "out", "config.json"), want))
     run = merge(tmp, recipe.replace("[0, 2]", "[0, 0]") + "merge_method: linear\nparameters: {weight: 1}\nbase_model: b\n", out="o2")
     problems = run.problems()
-    want = want.replace('4, "layer', '2, "layer').replace('"full", "sliding", "sl', '"sl').replace(":[1,0,0,", ":[0,").replace("1, 2]}", '1, 2], "b": 1}')
+    want = want.replace('4, "layer', '2, "layer').replace('"full", "sliding", "sl', '"sl').replace(":[1,0,0,", ":[0,").replace("1, 2]}", '1, 2], "b": 1}').replace("[0, 1, 2, 3], \"block", "[0, 1], \"block")
     report.case("lists of a donor", problems or is_equal("config.json", text(tmp, "o2", "config.json"), want))
+
+
+def nested(report, tmp):
+    """Values inside the configs of a model's parts; every other byte stays."""
+    config = """{ "text_config" : {"vocab_size":6, "torch_dtype": "float32","x": 1e400, "tie_word_embeddings": true,
+      "num_hidden_layers":4,  "layer_types": ["w",  "x", "y", "z"], "mlp_only_layers": [0, 3]},
+  "vision_config": {"depth": 4, "num_hidden_layers": 4, "vocab_size": 6, "dtype":"float32", "layer_types": [1, 2, 3, 4]},
+  "talker_config": {"num_hidden_layers": 4, "vocab_size": 6, "dtype": "auto"}, "quantization_config": {"dtype": "float32"},
+  "vision_config_dtype": "float32", "rope": {"dtype": "float32"}, "dtype": "float32"\n}
+"""
+    rows = [n for n in NAMES if "embed" not in n] + ["lm_head.weight"]
+    for name, high in (("a", 6), ("b", 4)):
+        ts = {n: lt.Tensor("F32", (4, 4), lt.encode("F32", [1.0] * 16)) for n in rows if name == "a" or n != "lm_head.weight"}
+        ts[NAMES[0]] = lt.Tensor("F32", (high, 4), lt.encode("F32", [1.0] * 4 * high))
+        lt.write_model(os.path.join(tmp, name), ts)
+        with open(os.path.join(tmp, name, "config.json"), "w", encoding="utf-8") as f:
+            f.write(config if name == "b" else '{"tie_word_embeddings": false}')
+    linear = "merge_method: linear\nparameters: {weight: 1}\ndtype: bfloat16\n"
+    run = merge(tmp, linear + "models: [b, a]\n")
+    want = config.replace('"vocab_size":6', '"vocab_size":4').replace('"torch_dtype": "float32"', '"torch_dtype": "bfloat16"')
+    want = want.replace('"dtype":"float32"', '"dtype":"bfloat16"').replace('"dtype": "float32"\n', '"dtype": "bfloat16", "tie_word_embeddings" : false\n')
+    want = want.replace('"tie_word_embeddings": true', '"tie_word_embeddings": false')
+    problems = run.problems() or is_equal("config.json", text(tmp, "out", "config.json"), want)
+    problems += [] if "b: its head was its embedding" in run.err else [run.err]
+    report.case("values inside text_config", problems)
+    slices = "".join(f"- sources: [{{model: b, layer_range: [{k}, {k + 1}]}}]\n" for k in (1, 3))
+    run = merge(tmp, "merge_method: passthrough\nslices:\n" + slices, out="o2")
+    want = config.replace('"num_hidden_layers":4', '"num_hidden_layers":2').replace('["w",  "x", "y", "z"]', '["x",  "z"]').replace("[0, 3]", "[1]")
+    problems = run.problems() or is_equal("config.json", text(tmp, "o2", "config.json"), want)
+    problems += [] if "the output has 64 parameters, b has 96; 2 layers of model.layers instead of 4" in run.err else [run.err]
+    report.case("layers inside text_config", problems)
+    three = [f"{s}.{i}.w" for s in ("thinker.model.layers", "thinker.visual.blocks", "talker.model.layers") for i in range(3)]
+    config = {"thinker_config": {"text_config": {"num_hidden_layers": 3}, "vision_config": {"depth": 3}}, "talker_config": {"num_hidden_layers": 3}}
+    model(tmp, "omni", 1, names=three + ["talker.codec_head.weight"], config=config)
+    slices = "slices: [{sources: [{model: omni, layer_range: [1, 3]}]}]"
+    run = merge(tmp, f"merge_method: passthrough\nmodules: {{thinker: {{{slices}}}}}\n", out="o5")
+    config["thinker_config"]["text_config"]["num_hidden_layers"] = 2
+    problems = run.problems() or is_equal("config.json", json.loads(text(tmp, "o5", "config.json")), config)
+    if not problems:
+        problems = is_equal("names", sorted(values(tmp, "o5")), sorted([n for n in three if n != "thinker.model.layers.2.w"] + ["talker.codec_head.weight"]))
+    report.case("layers inside thinker_config.text_config", problems)
+    run = merge(tmp, f"merge_method: passthrough\n{slices}\n", out="o6")
+    report.case("thinker or talker", refusal(tmp, run, "which layers are meant? omni has talker.model.layers (3), thinker.model.layers (3)", out="o6"))
+    token = {"id": 0, "single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
+    for name, words in (("u", "abcd"), ("v", "abxd")):
+        tokenizer = {"added_tokens": [dict(token, content="a")], "model": {"type": "BPE", "vocab": {w: i for i, w in enumerate(words)}, "merges": []}}
+        model(tmp, name, 1, {"tokenizer.json": json.dumps(tokenizer)}, config={"llm_config": {"vocab_size": 4}, "vision_config": {"vocab_size": 4}})
+    run = merge(tmp, "merge_method: linear\nparameters: {weight: 1}\nbase_model: u\ntokenizer_source: union\nmodules: {llm: {models: [u, v]}}\n", out="o4")
+    problems = run.problems() or is_equal("config.json", json.loads(text(tmp, "o4", "config.json")), {"llm_config": {"vocab_size": 5}, "vision_config": {"vocab_size": 4}})
+    report.case("a vocabulary inside llm_config", problems)
+    names = [f"decoder.block.{i}.w" for i in range(3)] + ["decoder.block.0.bias"] + [f"encoder.block.{i}.w" for i in range(2)]
+    model(tmp, "t5", 1, names=names, config={"num_layers": 2, "d_model": 4})
+    run = merge(tmp, "merge_method: passthrough\nmodules: {decoder: {slices: [{sources: [{model: t5, layer_range: [1, 3]}]}]}}\n", out="o3")
+    problems = run.problems() or is_equal("config.json", json.loads(text(tmp, "o3", "config.json")), {"num_layers": 2, "d_model": 4})
+    for line in ("config.json: no number of layers of decoder.block is found in it; they are 2 now",
+                 "layer 0 of decoder.block comes from layer 1, whose tensors have other names"):
+        problems += [] if line in run.err else [f"no {line!r} in {run.err!r}"]
+    report.case("a count that is nowhere, a layer in another's place", problems)
 
 
 def audit(report, tmp):
@@ -324,7 +459,7 @@ def audit(report, tmp):
 def main():
     lt.need_program()
     report = lt.Report()
-    for part in (slice_bases, chat, modules, several, names, apart, stacks, options, layer_lists, audit):
+    for part in (slice_bases, chat, modules, towers, several, names, apart, stacks, options, layer_lists, nested, audit):
         with lt.workdir() as tmp:
             part(report, tmp)
     return report.done()

@@ -140,6 +140,83 @@ static void put_output(struct ldl_buf *b, const struct ldl_plan *p)
                        ldl_plan_edited(p, p->side.name[i]) ? ", edited" : "");
 }
 
+/* ---- vocabularies ---- */
+
+static void put_vocabulary(struct ldl_buf *b, const struct ldl_plan *p, const char *name)
+{
+    const struct ldl_vocab_table *v = &p->vocabulary;
+    if (!v->line)
+        return;
+    ldl_buf_printf(b, "tokens    %llu; embeddings have %llu rows, %llu of them padding",
+                   (unsigned long long)v->tokens, (unsigned long long)v->rows,
+                   (unsigned long long)(v->rows - v->tokens));
+    if (name)
+        ldl_buf_printf(b, " (recipe '%s')", name);
+    ldl_buf_puts(b, "\n  rows in the model            rows of the output\n"
+                    "     all   spare dropped |     own   other    mean   zeros padding\n");
+    for (size_t i = 0; i < ldl_plan_inputs(p); i++) {
+        const struct ldl_vocab_line *l = &v->line[i];
+        const uint64_t n[] = { l->rows,  l->spare, l->dropped, l->own,
+                               l->other, l->mean,  l->zeros,   v->rows - v->tokens };
+        for (size_t k = 0; k < LDL_COUNT(n); k++)
+            ldl_buf_printf(b, "%s%8llu", k == 3 ? " |" : "", (unsigned long long)n[k]);
+        ldl_buf_printf(b, "  %s\n", p->model[i].asked);
+    }
+}
+
+static void put_vocabularies(struct ldl_buf *b, const struct ldl_plan *p)
+{
+    int any = p->vocabulary.line != NULL;
+    put_vocabulary(b, p, NULL);
+    for (size_t i = 0; p->results && i < p->results->n; i++) {
+        any |= p->results->plan[i].vocabulary.line != NULL;
+        put_vocabulary(b, &p->results->plan[i], p->results->part[i].name);
+    }
+    if (any)
+        ldl_buf_puts(b, "  (spare: of no token; dropped: of tokens that the output has not; other: "
+                        "another model's;\n   padding: the mean of the rows before)\n");
+}
+
+static void json_vocabulary(struct ldl_buf *b, const struct ldl_plan *p, const char *name,
+                            const char *comma)
+{
+    static const char *const key[] = {
+        "rows", "spare", "dropped", "own", "other", "mean", "zeros"
+    };
+    const struct ldl_vocab_table *v = &p->vocabulary;
+    ldl_buf_printf(b, "%s\n    {", comma);
+    json_pair(b, "recipe", name);
+    ldl_buf_printf(b, ", \"tokens\": %llu, \"rows\": %llu, \"models\": [",
+                   (unsigned long long)v->tokens, (unsigned long long)v->rows);
+    for (size_t i = 0; i < ldl_plan_inputs(p); i++) {
+        const struct ldl_vocab_line *l = &v->line[i];
+        const uint64_t n[] = { l->rows, l->spare, l->dropped, l->own, l->other, l->mean, l->zeros };
+        ldl_buf_printf(b, "%s\n      {", i ? "," : "");
+        json_pair(b, "model", p->model[i].asked);
+        for (size_t k = 0; k < LDL_COUNT(n); k++)
+            ldl_buf_printf(b, ", \"%s\": %llu", key[k], (unsigned long long)n[k]);
+        ldl_buf_puts(b, "}");
+    }
+    ldl_buf_puts(b, "]}");
+}
+
+static void json_vocabularies(struct ldl_buf *b, const struct ldl_plan *p)
+{
+    const char *comma = "";
+    size_t n = p->results ? p->results->n : 0;
+    ldl_buf_puts(b, "  \"vocabularies\": [");
+    for (size_t i = 0; i <= n; i++) {
+        const struct ldl_plan *of = i ? &p->results->plan[i - 1] : p;
+        if (!of->vocabulary.line)
+            continue;
+        json_vocabulary(b, of, i ? p->results->part[i - 1].name : NULL, comma);
+        comma = ",";
+    }
+    ldl_buf_puts(b, "],\n");
+}
+
+/* ---- all of it ---- */
+
 static void plan_text(struct ldl_buf *b, const ladle_plan *plan)
 {
     const struct ldl_plan *p = &plan->plan;
@@ -147,6 +224,7 @@ static void plan_text(struct ldl_buf *b, const ladle_plan *plan)
     put_method(b, p);
     put_models(b, p);
     put_output(b, p);
+    put_vocabularies(b, p);
     ldl_buf_printf(b, "reading   %s for each pass over all inputs\n", ldl_human(size, p->bytes_in));
     ldl_buf_printf(b,
                    "passes    1 that writes, after %s by the sparsifier and %s by the combiner\n",
@@ -249,6 +327,8 @@ static void plan_json(struct ldl_buf *b, const ladle_plan *plan)
                    (unsigned long long)plan->budget.peak_bytes);
     json_settings(b, p);
     json_models(b, p);
+    if (p->recipe.fill)
+        json_vocabularies(b, p);
     json_jobs(b, p);
     json_list(b, "side_files", p->side.name, p->side.n);
     ldl_buf_puts(b, ",\n");

@@ -52,17 +52,21 @@ static int with_spec(const struct ldl_plan *p,
     size_t n = 0, most = 2; /* the donor, the tokenizer */
     for (size_t i = 0; i < ldl_plan_inputs(p); i++)
         most += 1 + p->model[i].also_dir.n;
+    most += p->donor.also_dir.n;
     const char **dir = ldl_calloc(most, sizeof *dir);
     if (!dir)
         return ldl_oom(err);
     for (size_t i = 0; i < ldl_plan_inputs(p); i++) {
         const struct ldl_model *m = &p->model[i];
-        dir[n++] = m->lone ? m->file[0].path : m->dir;
+        if (!m->made_by) /* a result's are among also_dir */
+            dir[n++] = m->lone ? m->file[0].path : m->dir;
         for (size_t d = 0; d < m->also_dir.n; d++)
             dir[n++] = m->also_dir.name[d];
     }
-    if (p->donor.dir)
+    if (p->donor.dir && !p->donor.made_by)
         dir[n++] = p->donor.lone ? p->donor.file[0].path : p->donor.dir;
+    for (size_t d = 0; d < p->donor.also_dir.n; d++)
+        dir[n++] = p->donor.also_dir.name[d];
     if (p->tokenizer_dir)
         dir[n++] = p->tokenizer_dir;
     /* A model card is this run's own; where it writes none, a README.md is the user's. */

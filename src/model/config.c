@@ -5,7 +5,7 @@
  * written again; only the bytes of some top-level members are exchanged, removed or added. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/json.h"
-#include "model/model.h"
+#include "model/stacks.h"
 
 #include <string.h>
 
@@ -232,18 +232,6 @@ int ldl_config_find(const char *json, size_t len, const char *name, const char *
     return status < 0 ? -status : status ? status : ldl_json_close(&j, err);
 }
 
-int ldl_config_set_dtype(const char *json, size_t len, const char *name, const char *word,
-                         struct ldl_buf *out, struct ldl_err *err)
-{
-    struct ldl_buf text = { 0 };
-    ldl_buf_json(&text, word);
-    const struct ldl_edit edits[] = { { "dtype", text.text, 0 }, { "torch_dtype", text.text, 0 } };
-    int status = text.failed ? ldl_oom(err)
-                             : ldl_config_edit(json, len, name, edits, LDL_COUNT(edits), out, err);
-    ldl_buf_free(&text);
-    return status;
-}
-
 /* The value of the member; *tied stays when it is no boolean. */
 static int read_tied(struct ldl_json *j, int *tied, struct ldl_err *err)
 {
@@ -260,7 +248,8 @@ static int read_tied_members(struct ldl_json *j, int inner, int *tied, struct ld
     while ((status = ldl_json_member(j, &key, err)) > 0) {
         if (strcmp(key.text, "tie_word_embeddings") == 0)
             status = read_tied(j, tied, err);
-        else if (!inner && strcmp(key.text, "text_config") == 0 && ldl_json_peek(j) == '{')
+        else if (!inner && ldl_has_suffix(key.text, "_config") && ldl_tower_says_text(key.text) &&
+                 ldl_json_peek(j) == '{')
             status = read_tied_members(j, 1, &text_tied, err);
         else
             status = ldl_json_skip(j, NULL, NULL, err);

@@ -355,8 +355,7 @@ static int read_config(struct joiner *j)
     return status;
 }
 
-/* What the weights were before they were made small. */
-static enum ldl_dtype unpacked_dtype(const struct ldl_model *m)
+enum ldl_dtype ldl_fp8_unpacked(const struct ldl_model *m)
 {
     enum ldl_dtype t = m->dtype_word ? ldl_dtype_from_word(m->dtype_word) : LDL_DTYPES;
     int wide = t == LDL_F64 || t == LDL_F32 || t == LDL_F16 || t == LDL_BF16;
@@ -376,7 +375,7 @@ static int join(struct joiner *j)
 
 int ldl_fp8_join(struct ldl_model *m, struct ldl_err *err)
 {
-    struct joiner j = { .m = m, .err = err, .dtype = unpacked_dtype(m) };
+    struct joiner j = { .m = m, .err = err, .dtype = ldl_fp8_unpacked(m) };
     size_t i = 0;
     while (i < m->nviews && !ldl_fp8_is(&m->view[i]))
         i++;

@@ -24,6 +24,8 @@ enum { LDL_FP8_BLOCK = 128 };
  * type that config.json names (else bf16), its scales, and those of activations, leave the list of
  * views. m->fp8 tells whether there was any. A model without FP8 tensors is left as it is. */
 int ldl_fp8_join(struct ldl_model *m, struct ldl_err *err);
+/* What the weights were before they were made small, by the model's dtype_word. */
+enum ldl_dtype ldl_fp8_unpacked(const struct ldl_model *m);
 
 /* Is the view kept as 8-bit floats, with scales or without? */
 static inline int ldl_fp8_is(const struct ldl_view *v)

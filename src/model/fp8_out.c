@@ -88,6 +88,16 @@ void ldl_fp8_scale(const struct ldl_kern *k, uint64_t first, size_t n, uint64_t 
     }
 }
 
+void ldl_fp8_unscale(const struct ldl_kern *k, uint64_t first, size_t n, uint64_t cols, float *x,
+                     const float *scale)
+{
+    for (size_t part; n; first += part, x += part, n -= part) {
+        uint64_t block;
+        part = next_piece(first, n, cols, &block);
+        k->times(x, scale[block], part);
+    }
+}
+
 /* ---- config.json ---- */
 
 void ldl_fp8_config_begin(struct ldl_fp8_config *c, struct ldl_buf *out)

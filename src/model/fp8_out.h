@@ -39,6 +39,10 @@ void ldl_fp8_scales(const uint32_t *table, size_t n, float *scale);
 void ldl_fp8_scale(const struct ldl_kern *k, uint64_t first, size_t n, uint64_t cols, float *x,
                    const float *scale);
 
+/* x = x * scale of its block: what a reader makes of it. */
+void ldl_fp8_unscale(const struct ldl_kern *k, uint64_t first, size_t n, uint64_t cols, float *x,
+                     const float *scale);
+
 /* The JSON text of config.json's quantization_config: begin, then skip() for each output tensor
  * that is not FP8 (any; those that name no module are passed over), then end. */
 struct ldl_fp8_config {

@@ -359,6 +359,11 @@ void ldl_model_filter(struct ldl_model *m, const unsigned char *keep)
     sort_names(m);
 }
 
+void ldl_model_renamed(struct ldl_model *m)
+{
+    sort_names(m);
+}
+
 int ldl_model_append(struct ldl_model *m, const struct ldl_view *v, size_t n, struct ldl_err *err)
 {
     struct ldl_view *view = ldl_realloc(m->view, m->nviews + n, sizeof *view);

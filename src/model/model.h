@@ -56,6 +56,8 @@ void ldl_model_close(struct ldl_model *m);
 int ldl_model_own(struct ldl_model *m, void *p, void (*release)(void *p), struct ldl_err *err);
 /* Keeps the views view[i] with keep[i] nonzero, in their order. Pointers to views are void after. */
 void ldl_model_filter(struct ldl_model *m, const unsigned char *keep);
+/* Views have got other names, which must outlive the model. */
+void ldl_model_renamed(struct ldl_model *m);
 /* Appends n views, whose names must be new and outlive the model. Pointers to views are void after. */
 int ldl_model_append(struct ldl_model *m, const struct ldl_view *v, size_t n, struct ldl_err *err);
 const struct ldl_view *ldl_model_find(const struct ldl_model *m, const char *name);
@@ -85,19 +87,29 @@ int ldl_side_list(const char *dir, struct ldl_names *out, struct ldl_names *outs
  * 1 yes, 0 absent, negative: -ldl_code with err (leads out, a directory ...). */
 int ldl_side_check(const char *dir, const char *relative, struct ldl_err *err);
 
+/* The files of a folder, some of which have another text than the one that is there. */
+struct ldl_edited {
+    const char *name;
+    struct ldl_buf text; /* empty: as it is there */
+};
+struct ldl_files {
+    const char *dir;
+    const struct ldl_edited *edited;
+    size_t nedited;
+};
+/* The text of one of them, when it is *there. *path is the caller's in any case (ldl_free), for
+ * messages. */
+int ldl_files_read(const struct ldl_files *files, const char *name, uint64_t max_bytes,
+                   struct ldl_buf *text, char **path, int *there, struct ldl_err *err);
+
 /* The value of config.json's top-level "dtype", else "torch_dtype", when it is a string: *word is
  * the caller's (ldl_free), NULL when there is none. */
 int ldl_config_get_dtype(const char *json, size_t len, const char *name, char **word,
                          struct ldl_err *err);
-/* Does it say "tie_word_embeddings", at its top or, for models of several parts, in "text_config"?
- * *tied: 1, 0, or -1 when it does not say. */
+/* Does it say "tie_word_embeddings", at its top or, for models of several parts, in the config of its
+ * text ("text_config")? *tied: 1, 0, or -1 when it does not say. */
 int ldl_config_get_tied(const char *json, size_t len, const char *name, int *tied,
                         struct ldl_err *err);
-/* config.json's bytes with the value of the top-level "dtype" and "torch_dtype" (those present)
- * replaced by word; everything else byte for byte. */
-int ldl_config_set_dtype(const char *json, size_t len, const char *name, const char *word,
-                         struct ldl_buf *out, struct ldl_err *err);
-
 /* One change of a top-level member. value: JSON text, or NULL: the member goes. add: when it is not
  * there it is put at the end, in the file's own spacing. A key that is there twice is changed
  * twice. */
@@ -105,7 +117,7 @@ struct ldl_edit {
     const char *key, *value;
     int add;
 };
-enum { LDL_CONFIG_EDITS = 20 };
+enum { LDL_CONFIG_EDITS = 64 };
 /* config.json's bytes with n (at most LDL_CONFIG_EDITS) changes; everything else byte for byte. */
 int ldl_config_edit(const char *json, size_t len, const char *name, const struct ldl_edit *edit,
                     size_t n, struct ldl_buf *out, struct ldl_err *err);

@@ -247,3 +247,23 @@ int ldl_side_list(const char *dir, struct ldl_names *out, struct ldl_names *outs
     }
     return status;
 }
+
+int ldl_files_read(const struct ldl_files *files, const char *name, uint64_t max_bytes,
+                   struct ldl_buf *text, char **path, int *there, struct ldl_err *err)
+{
+    *there = 0;
+    ldl_buf_reset(text);
+    if (!(*path = ldl_path_join(files->dir, name)))
+        return ldl_oom(err);
+    for (size_t i = 0; i < files->nedited && !*there; i++) {
+        const struct ldl_edited *e = &files->edited[i];
+        if (!e->text.text || strcmp(e->name, name) != 0)
+            continue;
+        *there = 1;
+        ldl_buf_put(text, e->text.text, e->text.len);
+    }
+    if (*there)
+        return text->failed ? ldl_oom(err) : 0;
+    *there = ldl_exists(*path);
+    return *there ? ldl_read_file(*path, max_bytes, text, err) : 0;
+}

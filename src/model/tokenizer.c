@@ -5,12 +5,12 @@
  * and the flags of the added token. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "model/tokenizer.h"
-#include "base/json.h"
+#include "model/stacks.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { FILE_MAX_BYTES = 256 << 20, CONFIG_MAX_BYTES = 64 << 20 };
+enum { CONFIG_MAX_BYTES = 64 << 20 };
 
 const char *const ldl_tokenizer_files[] = { "tokenizer.json",
                                             "tokenizer_config.json",
@@ -21,6 +21,8 @@ const char *const ldl_tokenizer_files[] = { "tokenizer.json",
                                             "merges.txt",
                                             "vocab.txt",
                                             "spiece.model",
+                                            "sentencepiece.bpe.model",
+                                            "spm.model",
                                             "chat_template.jinja",
                                             "chat_template.json",
                                             NULL };
@@ -37,26 +39,31 @@ void ldl_vocab_free(struct ldl_vocab *v)
 
 /* ---- reading ---- */
 
+int ldl_vocab_put(struct ldl_vocab *v, const char *text, size_t len, const struct ldl_token *like,
+                  struct ldl_err *err)
+{
+    if (ldl_grow(&v->token, &v->cap, v->n + 1, sizeof *v->token))
+        return ldl_oom(err);
+    v->token[v->n] = *like;
+    v->token[v->n].len = len;
+    v->token[v->n++].at = v->text.len;
+    ldl_buf_put(&v->text, len ? text : "", len);
+    return v->text.failed ? ldl_oom(err) : 0;
+}
+
 static int put_token(struct ldl_vocab *v, struct ldl_json *j, const struct ldl_buf *text,
                      uint64_t id, int added, unsigned flags, struct ldl_err *err)
 {
     if (id >= LDL_VOCAB_MOST || v->n >= 2 * (size_t)LDL_VOCAB_MOST)
         return ldl_json_fail(j, err, "a token with number %llu; at most %d tokens are read",
                              (unsigned long long)id, (int)LDL_VOCAB_MOST);
-    if (ldl_grow(&v->token, &v->cap, v->n + 1, sizeof *v->token))
-        return ldl_oom(err);
-    v->token[v->n++] = (struct ldl_token){ .len = text->len,
-                                           .id = (uint32_t)id,
-                                           .flags = (unsigned char)flags,
-                                           .added = added != 0,
-                                           .ordinary = !added,
-                                           .at = v->text.len };
-    ldl_buf_put(&v->text, text->len ? text->text : "", text->len);
-    return v->text.failed ? ldl_oom(err) : 0;
+    const struct ldl_token like = {
+        .id = (uint32_t)id, .flags = (unsigned char)flags, .added = added != 0, .ordinary = !added
+    };
+    return ldl_vocab_put(v, text->text, text->len, &like, err);
 }
 
-/* {"text": id, ...} */
-static int read_ids(struct ldl_vocab *v, struct ldl_json *j, int added, struct ldl_err *err)
+int ldl_vocab_read_ids(struct ldl_vocab *v, struct ldl_json *j, int added, struct ldl_err *err)
 {
     struct ldl_buf key = { 0 };
     uint64_t id;
@@ -100,7 +107,7 @@ static int read_model(struct ldl_vocab *v, struct ldl_json *j, int *found, struc
     while (rc == 0 && (rc = ldl_json_member(j, &key, err)) > 0) {
         int c = strcmp(key.text, "vocab") == 0 ? ldl_json_peek(j) : 0;
         *found |= c == '{' || c == '[';
-        rc = c == '{'   ? read_ids(v, j, 0, err)
+        rc = c == '{'   ? ldl_vocab_read_ids(v, j, 0, err)
              : c == '[' ? read_pairs(v, j, err)
                         : ldl_json_skip(j, NULL, NULL, err);
     }
@@ -118,15 +125,14 @@ static unsigned flag_of(const char *key)
                                             : 0;
 }
 
-static int read_added_token(struct ldl_vocab *v, struct ldl_json *j, struct ldl_err *err)
+int ldl_vocab_read_added(struct ldl_vocab *v, struct ldl_json *j, uint64_t id, struct ldl_err *err)
 {
     struct ldl_buf key = { 0 }, text = { 0 };
-    uint64_t id = 0;
     unsigned flags = 0;
-    int have = 0, on, rc = ldl_json_enter(j, '{', err);
+    int have = id != UINT64_MAX, given = have, on, rc = ldl_json_enter(j, '{', err);
     while (rc == 0 && (rc = ldl_json_member(j, &key, err)) > 0) {
         int c = ldl_json_peek(j);
-        if (strcmp(key.text, "id") == 0) {
+        if (strcmp(key.text, "id") == 0 && !given) {
             rc = ldl_json_u64(j, &id, err);
             have |= 1;
         } else if (strcmp(key.text, "content") == 0) {
@@ -153,7 +159,7 @@ static int read_added(struct ldl_vocab *v, struct ldl_json *j, struct ldl_err *e
 {
     int rc = ldl_json_enter(j, '[', err);
     while (rc == 0 && (rc = ldl_json_item(j, err)) > 0)
-        rc = read_added_token(v, j, err);
+        rc = ldl_vocab_read_added(v, j, UINT64_MAX, err);
     return rc < 0 ? -rc : rc;
 }
 
@@ -201,10 +207,10 @@ static int by_id(const void *a, const void *b)
     return x->id != y->id ? (x->id < y->id ? -1 : 1) : by_text(x, y);
 }
 
-/* The same text again. */
-static void join(struct ldl_token *to, const struct ldl_token *t)
+/* The same text again. In slow tokenizers an added token's number goes before all others. */
+static void join(struct ldl_token *to, const struct ldl_token *t, int slow)
 {
-    if (t->ordinary || !to->ordinary)
+    if (t->ordinary || !to->ordinary || slow)
         to->id = t->id;
     if (t->added)
         to->flags = t->flags;
@@ -221,7 +227,7 @@ static int finish(struct ldl_vocab *v, struct ldl_err *err)
         qsort(v->token, v->n, sizeof *v->token, by_text_and_place);
     for (size_t i = 0; i < v->n; i++) {
         if (n && by_text(&v->token[n - 1], &v->token[i]) == 0)
-            join(&v->token[n - 1], &v->token[i]);
+            join(&v->token[n - 1], &v->token[i], v->slow);
         else
             v->token[n++] = v->token[i];
     }
@@ -242,58 +248,34 @@ const struct ldl_token *ldl_vocab_find(const struct ldl_vocab *v, const char *te
     return v->n ? bsearch(&key, v->token, v->n, sizeof *v->token, by_text) : NULL;
 }
 
-/* ---- files ---- */
+/* ---- all of it ---- */
 
-enum form { TOKENIZER, VOCAB, ADDED };
-
-/* *there: 0 when the folder has no such file. */
-static int read_one(struct ldl_vocab *v, const char *dir, const char *name, enum form form,
-                    int *there, struct ldl_err *err)
+int ldl_vocab_read(struct ldl_vocab *v, const struct ldl_files *files, enum ldl_vocab_kind *kind,
+                   struct ldl_err *err)
 {
     struct ldl_buf text = { 0 };
     struct ldl_json j;
-    char *path = ldl_path_join(dir, name);
-    int rc = path ? 0 : ldl_oom(err);
-    *there = rc == 0 && ldl_exists(path);
-    if (*there && (rc = ldl_read_file(path, FILE_MAX_BYTES, &text, err)) == 0) {
+    char *path;
+    int there;
+    *v = (struct ldl_vocab){ 0 };
+    *kind = LDL_VOCAB_READ;
+    int rc = ldl_files_read(files, "tokenizer.json", LDL_VOCAB_FILE_MAX, &text, &path, &there, err);
+    if (rc == 0 && there) {
         ldl_json_open(&j, text.text, text.len, path);
-        rc = form == TOKENIZER ? read_tokenizer(v, &j, err) : read_ids(v, &j, form == ADDED, err);
+        rc = read_tokenizer(v, &j, err);
         if (rc == 0)
             rc = ldl_json_close(&j, err);
+    } else if (rc == 0) {
+        v->slow = 1;
+        rc = ldl_vocab_read_slow(v, files, kind, err);
     }
     ldl_buf_free(&text);
     ldl_free(path);
-    return rc;
-}
-
-static int has_other(const char *dir)
-{
-    static const char *const names[] = { "tokenizer.model", "vocab.txt", "spiece.model",
-                                         "sentencepiece.bpe.model", "vocab.json" };
-    int found = 0;
-    for (size_t i = 0; i < LDL_COUNT(names) && !found; i++) {
-        char *path = ldl_path_join(dir, names[i]);
-        found = path && ldl_exists(path);
-        ldl_free(path);
-    }
-    return found;
-}
-
-int ldl_vocab_read(struct ldl_vocab *v, const char *dir, enum ldl_vocab_kind *kind,
-                   struct ldl_err *err)
-{
-    int there, more;
-    *v = (struct ldl_vocab){ 0 };
-    int rc = read_one(v, dir, "tokenizer.json", TOKENIZER, &there, err);
-    if (rc == 0 && !there) {
-        rc = read_one(v, dir, "vocab.json", VOCAB, &there, err);
-        if (rc == 0 && there)
-            rc = read_one(v, dir, "added_tokens.json", ADDED, &more, err);
-    }
-    *kind = there ? LDL_VOCAB_READ : has_other(dir) ? LDL_VOCAB_UNREAD : LDL_VOCAB_NONE;
-    if (rc == 0 && there)
+    if (rc == 0 && *kind == LDL_VOCAB_READ)
         rc = finish(v, err);
-    if (rc)
+    if (rc == 0 && *kind == LDL_VOCAB_READ && v->slow)
+        rc = ldl_vocab_mark_special(v, files, err);
+    if (rc || *kind != LDL_VOCAB_READ)
         ldl_vocab_free(v);
     return rc;
 }
@@ -308,7 +290,8 @@ static int read_size(struct ldl_json *j, uint64_t *size, uint64_t *inner, struct
         int c = ldl_json_peek(j);
         if (strcmp(key.text, "vocab_size") == 0 && c >= '0' && c <= '9')
             rc = ldl_json_u64(j, size, err);
-        else if (inner && strcmp(key.text, "text_config") == 0 && c == '{')
+        else if (inner && c == '{' && ldl_has_suffix(key.text, "_config") &&
+                 ldl_tower_says_text(key.text))
             rc = read_size(j, inner, NULL, err);
         else
             rc = ldl_json_skip(j, NULL, NULL, err);
@@ -317,22 +300,23 @@ static int read_size(struct ldl_json *j, uint64_t *size, uint64_t *inner, struct
     return rc < 0 ? -rc : rc;
 }
 
-int ldl_vocab_config_size(const char *dir, uint64_t *size, uint64_t *inner, struct ldl_err *err)
+int ldl_vocab_config_size(const struct ldl_files *files, uint64_t *size, struct ldl_err *err)
 {
+    uint64_t inner = UINT64_MAX;
     struct ldl_buf text = { 0 };
     struct ldl_json j;
-    char *path = ldl_path_join(dir, "config.json");
-    int rc = path ? 0 : ldl_oom(err);
-    *size = *inner = UINT64_MAX;
-    if (rc == 0 && ldl_exists(path) &&
-        (rc = ldl_read_file(path, CONFIG_MAX_BYTES, &text, err)) == 0) {
+    char *path;
+    int there, rc;
+    *size = UINT64_MAX;
+    rc = ldl_files_read(files, "config.json", CONFIG_MAX_BYTES, &text, &path, &there, err);
+    if (rc == 0 && there) {
         ldl_json_open(&j, text.text, text.len, path);
-        rc = read_size(&j, size, inner, err);
+        rc = read_size(&j, size, &inner, err);
         if (rc == 0)
             rc = ldl_json_close(&j, err);
     }
     if (*size == UINT64_MAX)
-        *size = *inner;
+        *size = inner;
     ldl_buf_free(&text);
     ldl_free(path);
     return rc;

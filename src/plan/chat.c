@@ -62,36 +62,36 @@ static int read_value(struct ldl_json *j, struct ldl_buf *out, struct ldl_err *e
 }
 
 /* The member of a file's object; out stays empty when there is none. */
-static int read_member(const char *path, struct ldl_buf *out, struct ldl_err *err)
+static int read_member(const struct ldl_buf *file, const char *path, struct ldl_buf *out,
+                       struct ldl_err *err)
 {
-    struct ldl_buf file = { 0 }, key = { 0 };
+    struct ldl_buf key = { 0 };
     struct ldl_json j;
-    int rc = ldl_read_file(path, TEMPLATE_MAX_BYTES, &file, err), more = 0;
-    if (rc == 0) {
-        ldl_json_open(&j, file.text, file.len, path);
-        rc = ldl_json_enter(&j, '{', err);
-    }
+    int rc, more = 0;
+    ldl_json_open(&j, file->text, file->len, path);
+    rc = ldl_json_enter(&j, '{', err);
     while (rc == 0 && (more = ldl_json_member(&j, &key, err)) > 0)
         rc = strcmp(key.text, member) == 0 ? read_value(&j, out, err)
                                            : ldl_json_skip(&j, NULL, NULL, err);
     ldl_buf_free(&key);
-    ldl_buf_free(&file);
     return rc ? rc : -more;
 }
 
-static int read_template(const char *dir, struct ldl_buf *out, struct ldl_err *err)
+static int read_template(const struct ldl_files *files, struct ldl_buf *out, struct ldl_err *err)
 {
     const char *const names[] = { jinja, json_files[0], json_files[1] };
-    int rc = 0;
+    struct ldl_buf text = { 0 };
+    int rc = 0, there;
     for (size_t i = 0; rc == 0 && out->len == 0 && i < LDL_COUNT(names); i++) {
-        char *path = ldl_path_join(dir, names[i]);
-        if (!path)
-            return ldl_oom(err);
-        if (ldl_exists(path))
-            rc = i == 0 ? ldl_read_file(path, TEMPLATE_MAX_BYTES, out, err)
-                        : read_member(path, out, err);
+        char *path;
+        rc = ldl_files_read(files, names[i], TEMPLATE_MAX_BYTES, &text, &path, &there, err);
+        if (rc == 0 && there && i == 0)
+            ldl_buf_put(out, text.text, text.len);
+        else if (rc == 0 && there)
+            rc = read_member(&text, path, out, err);
         ldl_free(path);
     }
+    ldl_buf_free(&text);
     return rc ? rc : out->failed ? ldl_oom(err) : 0;
 }
 
@@ -125,10 +125,8 @@ static int vote_model(struct votes *v, const struct ldl_model *m, struct ldl_err
     struct ldl_buf text = { 0 };
     if (m->lone && !m->has_config) /* what is beside it is not its own */
         return 0;
-    const struct ldl_buf *made = m->made_by ? ldl_plan_edited(m->made_by, jinja) : NULL;
-    int rc = made ? 0 : read_template(m->dir, &text, err);
-    if (made)
-        ldl_buf_put(&text, made->text, made->len);
+    const struct ldl_files files = ldl_plan_tokenizer_files(m);
+    int rc = read_template(&files, &text, err);
     if (rc == 0 && text.failed)
         rc = ldl_oom(err);
     if (rc == 0 && text.len && vote(v, text.text))

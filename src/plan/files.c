@@ -86,9 +86,43 @@ static const char *metadata_format(const struct ldl_plan *p)
     return "pt";
 }
 
+/* Diffusers' loaders look for another name than all others do. */
+static int take_diffusers_name(struct ldl_plan *p, struct ldl_err *err)
+{
+    static const char name[] = "diffusion_pytorch_model";
+    const struct ldl_model *m = ldl_plan_giver(p);
+    while (m->made_by)
+        m = ldl_plan_giver(m->made_by);
+    char **prefix = &p->recipe.shard_prefix;
+    if (!p->recipe.fill || !m->nfiles ||
+        strncmp(ldl_path_base(m->file[0].path), name, strlen(name)) != 0)
+        return 0;
+    ldl_free(*prefix);
+    *prefix = ldl_strdup(name);
+    return *prefix ? 0 : ldl_oom(err);
+}
+
+/* The file whose metadata a GGUF output takes: of a result, that of its base or first model. */
+static int find_source(const struct ldl_plan *p, const struct ldl_file **source,
+                       struct ldl_err *err)
+{
+    const struct ldl_model *m = p->base ? p->base : &p->model[0];
+    for (; m->made_by; m = m->made_by->base ? m->made_by->base : &m->made_by->model[0])
+        if (m->made_by->new_vocabulary && strcmp(p->container->name, "gguf") == 0)
+            return ldl_fail(err, LDL_EUSAGE,
+                            "%s: a result with another vocabulary than its models, with --format "
+                            "gguf, is not in this build",
+                            m->asked);
+    *source = m->file;
+    return 0;
+}
+
 int ldl_plan_shards(struct ldl_plan *p, struct ldl_err *err)
 {
     const struct ldl_recipe *r = &p->recipe;
+    int rc = take_diffusers_name(p, err);
+    if (rc)
+        return rc;
     if (!r->shard_bytes && (uint64_t)r->shards > LDL_MAX(p->njobs, (size_t)1))
         return ldl_fail(err, LDL_EUSAGE,
                         "--n_process %lld is more than the %zu tensors of the model; every output "
@@ -97,13 +131,13 @@ int ldl_plan_shards(struct ldl_plan *p, struct ldl_err *err)
     p->nshards = count_shards(p);
     if (!(p->shard = ldl_calloc(p->nshards, sizeof *p->shard)))
         return ldl_oom(err);
-    struct ldl_layout how = { .metadata_format = metadata_format(p),
-                              .source = (p->base ? p->base : &p->model[0])->file,
-                              .dtype = r->dtype };
+    struct ldl_layout how = { .metadata_format = metadata_format(p), .dtype = r->dtype };
     size_t from = 0;
+    if ((rc = find_source(p, &how.source, err)))
+        return rc;
     for (size_t s = 0; s < p->nshards; s++) {
         size_t to = p->njobs ? shard_end(p, s, from) : 0;
-        int rc = name_shard(p, s, err);
+        rc = name_shard(p, s, err);
         if (rc == 0)
             rc = make_header(p, s, from, to, &how, err);
         if (rc)

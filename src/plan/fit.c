@@ -117,13 +117,18 @@ static int is_table(const struct ldl_view *v)
            (ldl_layer_is_before(v->name) || ldl_has_suffix(v->name, "lm_head.weight"));
 }
 
-/* Do models meet in this table? All do; with slices those of the first one in embeddings, of the last one in heads. */
+/* Do models meet in this table? All do; with slices those of its module's first one in embeddings, of its last
+ * one in heads. */
 static int takes_part(const struct ldl_plan *p, const char *name, size_t model)
 {
     const struct ldl_recipe *r = &p->recipe;
     if (!r->nslices)
         return 1;
-    const struct ldl_slice *s = &r->slice[ldl_layer_is_before(name) ? 0 : r->nslices - 1];
+    size_t module = ldl_plan_module_of(p, name);
+    if (module == SIZE_MAX)
+        return 0;
+    const struct ldl_module *m = &r->module[module];
+    const struct ldl_slice *s = &r->slice[m->first + (ldl_layer_is_before(name) ? 0 : m->n - 1)];
     for (size_t i = 0; i < s->n; i++)
         if (s->source[i].model == model)
             return 1;
@@ -156,14 +161,14 @@ static int cut_rows(struct ldl_plan *p, const char *name, uint64_t *least, uint6
     return 1;
 }
 
-static int fit_rows(struct ldl_plan *p, struct ldl_err *err)
+/* Of the tables that the model has. */
+static int fit_rows_of(struct ldl_plan *p, const struct ldl_model *m, struct ldl_err *err)
 {
-    const struct ldl_model *first = &p->model[0];
     char text[512];
-    for (size_t t = 0; t < first->nviews; t++) {
+    for (size_t t = 0; t < m->nviews; t++) {
         uint64_t least, most;
-        const char *name = first->view[t].name;
-        if (!is_table(&first->view[t]) || !cut_rows(p, name, &least, &most))
+        const char *name = m->view[t].name;
+        if (!is_table(&m->view[t]) || !cut_rows(p, name, &least, &most))
             continue;
         p->rows = least;
         snprintf(
@@ -177,6 +182,15 @@ static int fit_rows(struct ldl_plan *p, struct ldl_err *err)
     return 0;
 }
 
+/* The first model need not have what is of a module of others. */
+static int fit_rows(struct ldl_plan *p, struct ldl_err *err)
+{
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < (p->recipe.nslices ? ldl_plan_inputs(p) : 1); i++)
+        rc = fit_rows_of(p, &p->model[i], err);
+    return rc;
+}
+
 int ldl_plan_fit(struct ldl_plan *p, struct ldl_err *err)
 {
     int mapped = 0, rc = 0;
@@ -184,7 +198,11 @@ int ldl_plan_fit(struct ldl_plan *p, struct ldl_err *err)
     int whole = !p->recipe.nslices && p->recipe.names_rule != LDL_NAMES_ALL;
     if (whole)
         fit_prefixes(p);
-    if (p->recipe.tokenizer.kind != LDL_TOKENIZER_COPIED)
+    if (p->recipe.nmodules && p->recipe.module[0].name)
+        rc = ldl_plan_fit_text(p, err);
+    if (rc == 0 && p->recipe.nslices)
+        rc = ldl_plan_modules(p, err);
+    if (rc == 0 && p->recipe.tokenizer.kind != LDL_TOKENIZER_COPIED)
         rc = ldl_plan_vocab(p, &mapped, err);
     return rc || mapped || p->recipe.names_rule == LDL_NAMES_ALL ? rc : fit_rows(p, err);
 }

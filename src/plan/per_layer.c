@@ -1,15 +1,19 @@
-/* per_layer.c -- config.json's lists with one item for each layer, when the output is made of slices.
+/* per_layer.c -- config.json's lists about layers, when the output is made of slices.
  *
  *     "layer_types": ["full", "sliding", "full"]      slices of layers 0..1, 1..2
  *                    ["full", "sliding"    , "sliding", "full"]
+ *     "attn_layer_indices": [1]                       the same slices
+ *                           [1, 2]
  *
- * A list counts as one of these when "layer" or "block" is in its name and it has as many items as the
- * model has layers. Items are moved as bytes, with the blanks and commas that the file has. */
+ * A list has one item for each layer when "layer" or "block" is in its name and it has as many items as the
+ * model has layers: the items follow their layers, as bytes, with the blanks and commas that the file has.
+ * It lists layers when its name says so: then it has the numbers that they have in the output. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/json.h"
-#include "model/layers.h"
+#include "model/stacks.h"
 #include "plan/parts.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* A list in the file's text: its items are [from[i], to[i]). */
@@ -53,72 +57,128 @@ static size_t layer_of(const struct ldl_plan *p, const struct ldl_slice *s, int6
     return (size_t)(s->source[lead].first + k);
 }
 
-/* The new list; out stays empty when it cannot be: a layer is taken that the list does not have. */
-static void put_list(const struct ldl_plan *p, const struct list *l, struct ldl_buf *out)
+/* The comma of the file, with its blanks. */
+static void put_comma(const struct list *l, struct ldl_buf *out)
 {
-    size_t done = 0;
+    if (l->n > 1)
+        ldl_buf_put(out, l->to[0], (size_t)(l->from[1] - l->to[0]));
+    else
+        ldl_buf_puts(out, ", ");
+}
+
+static int is_item(const struct list *l, size_t i, size_t value)
+{
+    char text[32];
+    size_t n = (size_t)snprintf(text, sizeof text, "%zu", value);
+    return (size_t)(l->to[i] - l->from[i]) == n && memcmp(l->from[i], text, n) == 0;
+}
+
+static int has_item(const struct list *l, size_t value)
+{
+    for (size_t i = 0; i < l->n; i++)
+        if (is_item(l, i, value))
+            return 1;
+    return 0;
+}
+
+/* The new list; out stays empty when it cannot be: a layer is taken that the list does not have. indices: it
+ * lists layers. */
+static void put_list(const struct ldl_plan *p, const struct ldl_module *m, const struct list *l,
+                     int indices, struct ldl_buf *out)
+{
+    size_t layer = 0, done = 0;
     ldl_buf_put(out, l->begin, (size_t)(l->from[0] - l->begin));
-    for (size_t s = 0; s < p->recipe.nslices; s++) {
+    for (size_t s = m->first; s < m->first + m->n; s++) {
         const struct ldl_slice *slice = &p->recipe.slice[s];
         int64_t n = slice->source[0].end - slice->source[0].first;
-        for (int64_t k = 0; k < n; k++, done++) {
+        for (int64_t k = 0; k < n; k++, layer++) {
             size_t i = layer_of(p, slice, k);
-            if (i >= l->n) {
+            if (indices ? !has_item(l, i) : i >= l->n) {
+                if (indices)
+                    continue;
                 ldl_buf_reset(out);
                 return;
             }
-            if (done && l->n > 1)
-                ldl_buf_put(out, l->to[0], (size_t)(l->from[1] - l->to[0]));
-            else if (done)
-                ldl_buf_puts(out, ", ");
-            ldl_buf_put(out, l->from[i], (size_t)(l->to[i] - l->from[i]));
+            if (done++)
+                put_comma(l, out);
+            if (indices)
+                ldl_buf_printf(out, "%zu", layer);
+            else
+                ldl_buf_put(out, l->from[i], (size_t)(l->to[i] - l->from[i]));
         }
     }
-    ldl_buf_put(out, l->to[l->n - 1], (size_t)(l->end - l->to[l->n - 1]));
+    if (done == 0)
+        ldl_buf_reset(out);
+    ldl_buf_put(out, done ? l->to[l->n - 1] : "[]",
+                done ? (size_t)(l->end - l->to[l->n - 1]) : strlen("[]"));
 }
 
-static int is_per_layer(const char *key)
+static int is_about_layers(const char *key)
 {
-    return (strstr(key, "layer") || strstr(key, "block")) && strcmp(key, "mlp_only_layers") != 0;
+    return strstr(key, "layer") || strstr(key, "block");
 }
 
-static int walk(const struct ldl_plan *p, struct ldl_json *j, struct list *l,
-                struct ldl_layer_lists *out, struct ldl_err *err)
+static int is_indices(const char *key)
+{
+    return strstr(key, "indices") || strstr(key, "indexes") || strstr(key, "layer_ids") ||
+           strcmp(key, "mlp_only_layers") == 0;
+}
+
+/* Does the key speak of layers of another kind, as "up_block_types" when `down_blocks` are cut? */
+static int is_foreign(const char *key, const struct ldl_stack *mine, const struct ldl_stacks *all)
+{
+    static const char *const neutral[] = { "layer", "layers", "block", "blocks" };
+    for (const char *w = key; *w;) {
+        size_t n = strcspn(w, "_"), k = 0;
+        while (k < LDL_COUNT(neutral) && (strlen(neutral[k]) != n || memcmp(w, neutral[k], n) != 0))
+            k++;
+        for (size_t i = 0; k == LDL_COUNT(neutral) && i < all->n; i++)
+            if (ldl_stack_has_word(&all->stack[i], w, n) && !ldl_stack_has_word(mine, w, n))
+                return 1;
+        w += n + (w[n] == '_');
+    }
+    return 0;
+}
+
+static int walk(const struct ldl_plan *p, size_t module, const struct ldl_stacks *all,
+                struct ldl_json *j, struct list *l, struct ldl_layer_lists *out,
+                struct ldl_err *err)
 {
     struct ldl_buf key = { 0 };
     int rc = ldl_json_enter(j, '{', err), more = 0;
     while (rc == 0 && (more = ldl_json_member(j, &key, err)) > 0) {
-        if (ldl_json_peek(j) != '[' || !is_per_layer(key.text) || out->n == LDL_COUNT(out->value)) {
+        if (ldl_json_peek(j) != '[' || !is_about_layers(key.text) ||
+            is_foreign(key.text, p->module[module].stack, all) || out->n == LDL_COUNT(out->value)) {
             rc = ldl_json_skip(j, NULL, NULL, err);
             continue;
         }
+        int indices = is_indices(key.text);
         rc = read_list(j, l, err);
-        if (rc || l->n != l->room)
+        if (rc || l->n == 0 || (indices ? l->n > l->room : l->n != l->room))
             continue;
-        put_list(p, l, &out->value[out->n]);
-        if (out->value[out->n].len && ldl_names_add(&out->key, key.text))
+        put_list(p, &p->recipe.module[module], l, indices, &out->value[out->n]);
+        const struct ldl_buf *made = &out->value[out->n];
+        if (made->failed || (made->len && ldl_names_add(&out->key, key.text)))
             rc = ldl_oom(err);
-        else if (out->value[out->n].len)
+        else if (made->len)
             out->n++;
     }
     ldl_buf_free(&key);
     return rc ? rc : -more;
 }
 
-int ldl_plan_layer_lists(const struct ldl_plan *p, const char *json, size_t len, const char *name,
+int ldl_plan_layer_lists(const struct ldl_plan *p, size_t module, const struct ldl_stacks *all,
+                         const char *json, size_t len, const char *name,
                          struct ldl_layer_lists *out, struct ldl_err *err)
 {
-    struct list l = { .room = (size_t)ldl_layer_count(ldl_plan_giver(p)) };
+    struct list l = { .room = (size_t)ldl_plan_layers_in(p, module, ldl_plan_giver(p)) };
     struct ldl_json j;
-    if (p->recipe.nslices == 0 || l.room == 0 || l.room > len)
+    if (l.room == 0 || l.room > len)
         return 0;
     l.from = ldl_calloc(l.room, sizeof *l.from);
     l.to = ldl_calloc(l.room, sizeof *l.to);
     ldl_json_open(&j, json, len, name);
-    int rc = l.from && l.to ? walk(p, &j, &l, out, err) : ldl_oom(err);
-    for (size_t i = 0; rc == 0 && i < out->n; i++)
-        if (out->value[i].failed)
-            rc = ldl_oom(err);
+    int rc = l.from && l.to ? walk(p, module, all, &j, &l, out, err) : ldl_oom(err);
     ldl_free(l.from);
     ldl_free(l.to);
     return rc;

@@ -31,6 +31,22 @@ static int take_notes(struct ldl_plan *p, const struct ldl_model *m, struct ldl_
     return rc;
 }
 
+/* Why the output's config.json says another thing than the model's. */
+static int note_untied(struct ldl_plan *p, size_t n, struct ldl_err *err)
+{
+    char text[512];
+    for (size_t i = 0; i < n; i++) {
+        if (!p->model[i].untied)
+            continue;
+        snprintf(text, sizeof text,
+                 "%.200s: its head was its embedding and is a tensor of its own now; config.json "
+                 "gets tie_word_embeddings false",
+                 p->model[i].asked);
+        return ldl_plan_note(p, text, err);
+    }
+    return 0;
+}
+
 static int open_models(struct ldl_plan *p, struct ldl_err *err)
 {
     const struct ldl_recipe *r = &p->recipe;
@@ -55,6 +71,8 @@ static int open_models(struct ldl_plan *p, struct ldl_err *err)
         rc = ldl_plan_fit(p, err);
     if (rc == 0)
         rc = ldl_models_tie(p->model, n, err);
+    if (rc == 0)
+        rc = note_untied(p, n, err);
     if (rc || r->nslices || r->names_rule == LDL_NAMES_ALL) /* compared tensor by tensor */
         return rc;
     return ldl_match(p->model, n, err);
@@ -143,6 +161,9 @@ void ldl_plan_free(struct ldl_plan *p)
     ldl_free(p->job);
     ldl_free(p->views);
     ldl_free(p->from);
+    for (size_t i = 0; p->module && i < p->recipe.nmodules; i++)
+        ldl_stacks_free(&p->module[i].stacks);
+    ldl_free(p->module);
     ldl_model_close(&p->donor);
     ldl_names_free(&p->made_names);
     ldl_free(p->index_name);
@@ -150,6 +171,7 @@ void ldl_plan_free(struct ldl_plan *p)
     for (size_t i = 0; i < p->nedited; i++)
         ldl_buf_free(&p->edited[i].text);
     ldl_free(p->tokenizer_dir);
+    ldl_free(p->vocabulary.line);
     ldl_names_free(&p->side);
     for (size_t i = 0; i < p->nmerges; i++)
         ldl_merge_free(&p->merge[i]);

@@ -9,6 +9,7 @@
 
 #include "method/work.h"
 #include "model/model.h"
+#include "model/stacks.h"
 #include "recipe/recipe.h"
 
 enum ldl_job_kind {
@@ -40,11 +41,17 @@ struct ldl_shard {
     uint64_t bytes; /* whole file */
 };
 
-/* A side file whose text is ours. */
+/* Side files whose text is ours. */
 enum { LDL_EDITED = 8 };
-struct ldl_edited {
-    const char *name;
-    struct ldl_buf text; /* empty: it is copied after all */
+
+/* What became of a model's rows where a recipe asks for a vocabulary. */
+struct ldl_vocab_line {
+    uint64_t rows, spare, dropped; /* the model's: of no token; of tokens that the output lacks */
+    uint64_t own, other, mean, zeros; /* where the output's rows of tokens come from */
+};
+struct ldl_vocab_table {
+    uint64_t tokens, rows;       /* of the output; the last rows - tokens are padding */
+    struct ldl_vocab_line *line; /* of each of the plan's inputs; NULL: there is no such table */
 };
 
 /* The results of a recipe's other documents, which all its plans share. */
@@ -53,6 +60,24 @@ struct ldl_results {
     struct ldl_plan *plan; /* of each part, when somebody asked for it */
     unsigned char *begun;
     size_t n;
+};
+
+/* A module of the recipe (of that number), as the models have it. */
+struct ldl_plan_module {
+    enum ldl_module_rule {
+        LDL_MODULE_ALL,
+        LDL_MODULE_REST,  /* what no other module has */
+        LDL_MODULE_TOWER, /* `tower` */
+        LDL_MODULE_PART   /* those with the module's name in theirs; anchored: at its beginning */
+    } rule;
+    enum ldl_tower tower;
+    int anchored;
+    struct ldl_stacks stacks;      /* in the model that leads */
+    const struct ldl_stack *stack; /* that is cut into slices; NULL: none is */
+    uint64_t layers;               /* of the output */
+    int is_odd;                    /* its layer odd_layer has other tensors than that of this number
+                                    * in the model that gives config.json */
+    uint64_t odd_layer, odd_from;  /* and comes from that layer */
 };
 
 struct ldl_plan {
@@ -68,9 +93,11 @@ struct ldl_plan {
     const struct ldl_view **views; /* storage of the jobs' in[] */
     size_t *from;                  /* and of their from[] */
     uint64_t rows;                 /* of embeddings that were cut; 0: none was */
-    uint64_t layers;               /* of the output, when it is made of slices */
-    struct ldl_model donor;        /* of recipe.donor */
-    struct ldl_names made_names;   /* of tensors that no model has */
+    struct ldl_vocab_table vocabulary;
+    int new_vocabulary;             /* rows of embeddings are of another one than before */
+    struct ldl_plan_module *module; /* recipe.nmodules */
+    struct ldl_model donor;         /* of recipe.donor */
+    struct ldl_names made_names;    /* of tensors that no model has */
     struct ldl_shard *shard;
     size_t nshards;
     const struct ldl_format *container; /* of the output */
@@ -81,7 +108,8 @@ struct ldl_plan {
     struct ldl_names side;                /* relative paths */
     struct ldl_edited edited[LDL_EDITED]; /* of those, the ones that are not copied */
     size_t nedited;
-    char *tokenizer_dir; /* where the tokenizer's files come from; NULL: side_dir */
+    char *tokenizer_dir;                 /* where the tokenizer's files come from; NULL: side_dir */
+    const struct ldl_plan *tokenizer_of; /* the result of which they are; or NULL */
     struct ldl_results *results;
     int owns_results;
     uint64_t cost;      /* models that are read for it, those behind results counted each time */

@@ -73,28 +73,38 @@ static void put_name(struct ldl_buf *b, int first, const char *name, uint64_t n)
     ldl_buf_printf(b, ", \"parameters\": %llu, ", (unsigned long long)n);
 }
 
-static void put_unused(struct ldl_buf *b, const struct ldl_view *v)
+/* Of a model whose tensor no slice and no module takes. */
+static void put_unused(struct ldl_buf *b, const struct ldl_plan *p, const struct ldl_view *v)
 {
-    char reason[80];
+    char reason[200] = "no slice takes it";
     struct ldl_layer layer;
-    if (ldl_layer_of(v->name, &layer))
+    size_t i = p->module ? ldl_plan_module_of(p, v->name) : SIZE_MAX;
+    const struct ldl_plan_module *m = i == SIZE_MAX ? NULL : &p->module[i];
+    if (p->module && !m)
+        snprintf(reason, sizeof reason, "of no module: another model gives it");
+    else if (m && !m->stack)
+        snprintf(reason, sizeof reason, "the module %.100s is made of other models",
+                 p->recipe.module[i].name);
+    else if (m && ldl_stack_has(m->stack, v->name, &layer))
         snprintf(reason, sizeof reason, "no slice takes layer %llu",
                  (unsigned long long)layer.number);
-    else if (ldl_layer_is_before(v->name))
-        snprintf(reason, sizeof reason, "of no layer: the first slice's models give it");
-    else
-        snprintf(reason, sizeof reason, "of no layer: the last slice's models give it");
+    else if (m && ldl_layer_of(v->name, &layer))
+        snprintf(reason, sizeof reason, "of other layers: the first slice's models give it");
+    else if (m)
+        snprintf(reason, sizeof reason, "of no layer: the %s slice's models give it",
+                 ldl_layer_is_before(v->name) ? "first" : "last");
     ldl_buf_puts(b, "\"reason\": ");
     ldl_buf_json(b, reason);
     ldl_buf_puts(b, "}");
 }
 
-static void put_view(struct ldl_buf *b, const struct uses *u, const struct ldl_view *v, int first)
+static void put_view(struct ldl_buf *b, const struct ldl_plan *p, const struct uses *u,
+                     const struct ldl_view *v, int first)
 {
     size_t i = first_use(u, v), n = 0;
     put_name(b, first, v->name, v->n);
     if (i == u->n) {
-        put_unused(b, v);
+        put_unused(b, p, v);
         return;
     }
     ldl_buf_puts(b, "\"output\": [");
@@ -163,7 +173,7 @@ static int put_model(struct ldl_buf *b, const struct ldl_plan *p, const struct u
     ldl_buf_printf(b, ", \"role\": \"%s\", \"parameters\": %llu, \"tensors\": [",
                    i < p->nmodels ? "model" : "base", (unsigned long long)n);
     for (size_t t = 0; t < m->nviews; t++)
-        put_view(b, u, m->by_name[t], t == 0);
+        put_view(b, p, u, m->by_name[t], t == 0);
     int rc = put_hidden(b, p, m, m->nviews == 0, err);
     ldl_buf_puts(b, "\n    ]}");
     return rc;

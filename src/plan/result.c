@@ -5,12 +5,15 @@
  *     models: [stage1, ...]   a model with one view for each of these jobs
  *
  * Such a view merges when it is read: begin() does the passes that only look, read() the last one, block
- * by block, and rounds to the type that the document's output would have. So the bits are those of
- * two merges one after the other, and nothing is written in between. A job that is a copy is its input's
- * view. What one read costs multiplies with each level, so the number of models behind a result is
- * bounded. */
+ * by block, and rounds to the type that the document's output would have (to FP8 in blocks, too: then
+ * begin() goes over the tensor once more, for the scales). So the bits are those of two merges one after
+ * the other, and nothing is written in between. A job that is a copy is its input's view.
+ * "stage1+ADAPTER" is the result with an adapter's update over its views. What one read costs multiplies
+ * with each level, so the number of models behind a result is bounded. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "method/work.h"
+#include "model/adapter.h"
+#include "model/fp8_out.h"
 #include "plan/parts.h"
 
 #include <string.h>
@@ -29,7 +32,8 @@ struct bench {
 
 struct state {
     struct ldl_work work;
-    void **view; /* states of the inputs */
+    void **view;  /* states of the inputs */
+    float *scale; /* of blocks, of a weight in FP8; else NULL */
 };
 
 static size_t bench_bytes(const struct ldl_job *j)
@@ -90,6 +94,20 @@ static int read_block(const struct ldl_job *j, const struct ldl_kern *k, struct 
     return rc;
 }
 
+/* What a file would hold, as it is read again. */
+static void round_block(const struct ldl_job *j, const struct ldl_kern *k, const struct state *st,
+                        const struct ldl_block *block, struct bench *b)
+{
+    if (j->dtype == LDL_F32)
+        return;
+    if (st->scale)
+        ldl_fp8_scale(k, block->first, block->n, j->dim[1], b->out, st->scale);
+    k->encode[j->dtype](b->raw, b->out, block->n);
+    k->decode[j->dtype](b->out, b->raw, block->n);
+    if (st->scale)
+        ldl_fp8_unscale(k, block->first, block->n, j->dim[1], b->out, st->scale);
+}
+
 static int read_result(const struct ldl_view *v, const struct ldl_kern *k, uint64_t first, size_t n,
                        float *out, struct ldl_reader *r, struct ldl_err *err)
 {
@@ -105,10 +123,7 @@ static int read_result(const struct ldl_view *v, const struct ldl_kern *k, uint6
         if ((rc = read_block(j, k, &b, first - skip, &block, err)))
             break;
         ldl_work_map(&st->work, &block, b.out);
-        if (j->dtype != LDL_F32) { /* what a file would hold */
-            k->encode[j->dtype](b.raw, b.out, block.n);
-            k->decode[j->dtype](b.out, b.raw, block.n);
-        }
+        round_block(j, k, st, &block, &b);
         memcpy(out, b.out + skip, part * sizeof *out);
         out += part;
         first += part;
@@ -134,6 +149,7 @@ static void end(const struct ldl_view *v, void *state)
     for (size_t i = 0; st->view && i < ldl_job_inputs(j); i++)
         ldl_view_end(ldl_job_input(j, i), st->view[i]);
     ldl_work_end(&st->work);
+    ldl_free(st->scale);
     ldl_free(st->view);
     ldl_free(st);
 }
@@ -147,6 +163,26 @@ static int scan(const struct ldl_job *j, const struct ldl_kern *k, struct state 
     for (uint64_t first = 0; rc == 0 && first < j->n; first += stride * LDL_BLOCK)
         if ((rc = read_block(j, k, b, first, &block, err)) == 0)
             rc = ldl_work_scan(&st->work, acc, &block, err);
+    return rc;
+}
+
+/* The scales of the blocks: from a pass of their own over the result. */
+static int measure(const struct ldl_job *j, const struct ldl_kern *k, struct state *st,
+                   struct bench *b, struct ldl_err *err)
+{
+    struct ldl_block block;
+    size_t n = (size_t)j->scales->n;
+    uint32_t *table = ldl_calloc(n, sizeof *table);
+    int rc = table ? 0 : ldl_oom(err);
+    st->scale = (float *)(void *)table; /* the same memory, as in the engine */
+    for (uint64_t first = 0; rc == 0 && first < j->n; first += LDL_BLOCK) {
+        if ((rc = read_block(j, k, b, first, &block, err)))
+            break;
+        ldl_work_map(&st->work, &block, b->out);
+        ldl_fp8_amax(k, first, block.n, j->dim[1], b->out, table);
+    }
+    if (rc == 0)
+        ldl_fp8_scales(table, n, st->scale);
     return rc;
 }
 
@@ -165,6 +201,8 @@ static int do_passes(const struct ldl_job *j, const struct ldl_kern *k, struct s
             break;
     }
     ldl_work_acc_end(&st->work, &acc);
+    if (rc == 0 && j->scales)
+        rc = measure(j, k, st, &b, err);
     bench_free(&b);
     return rc;
 }
@@ -204,33 +242,84 @@ static const struct ldl_view_ops result_ops = {
     .end = end,
 };
 
-static void make_view(struct ldl_view *v, const struct ldl_job *j)
+/* The job's view. *t is for what would be stored; dtype: of what is kept as FP8. */
+static void make_view(struct ldl_view *v, const struct ldl_job *j, struct ldl_stored *t,
+                      enum ldl_dtype dtype)
 {
     *v = *j->in[0];
     v->name = j->name;
     if (j->kind == LDL_JOB_COPY)
         return;
+    *t = (struct ldl_stored){ .name = (char *)j->name, .dtype = j->dtype, .ndim = j->ndim };
+    memcpy(t->dim, j->dim, sizeof t->dim);
+    t->n = j->n;
+    t->bytes = j->bytes;
     v->ops = &result_ops;
     v->made_of = j;
-    v->dtype = j->dtype;
+    v->dtype = j->scales ? dtype : j->dtype;
+    v->stored = t;
     v->raw = 0;
 }
 
 /* ---- the model ---- */
 
-static int take_dirs(struct ldl_model *m, const struct ldl_plan *made, struct ldl_err *err)
+/* The folders and files that are read for it. */
+static int take_dirs(struct ldl_model *m, const struct ldl_model *from, struct ldl_err *err)
 {
-    for (size_t i = 0; i < ldl_plan_inputs(made); i++) {
-        const struct ldl_model *from = &made->model[i];
-        if (ldl_names_add(&m->also_dir, from->dir))
+    const char *own = from->lone && from->nfiles ? from->file[0].path : from->dir;
+    if (!from->made_by && ldl_names_add(&m->also_dir, own))
+        return ldl_oom(err);
+    for (size_t k = 0; k < from->also_dir.n; k++)
+        if (ldl_names_add(&m->also_dir, from->also_dir.name[k]))
             return ldl_oom(err);
-        for (size_t k = 0; k < from->also_dir.n; k++)
-            if (ldl_names_add(&m->also_dir, from->also_dir.name[k]))
-                return ldl_oom(err);
-        if (from->untied)
+    return 0;
+}
+
+static int take_all_dirs(struct ldl_model *m, const struct ldl_plan *made, struct ldl_err *err)
+{
+    int rc = made->donor.dir ? take_dirs(m, &made->donor, err) : 0;
+    for (size_t i = 0; rc == 0 && i < ldl_plan_inputs(made); i++) {
+        rc = take_dirs(m, &made->model[i], err);
+        if (made->model[i].untied)
             m->tied = 0;
     }
-    return 0;
+    if (rc == 0 && made->tokenizer_dir && ldl_names_add(&m->also_dir, made->tokenizer_dir))
+        rc = ldl_oom(err);
+    return rc;
+}
+
+/* What its config.json would say of types. */
+static int take_type(struct ldl_model *m, const struct ldl_plan *made, const struct ldl_model *from,
+                     struct ldl_err *err)
+{
+    enum ldl_dtype asked = made->recipe.dtype;
+    const char *word = from->dtype_word;
+    if (word && asked != LDL_DTYPES && asked != LDL_F8_E4M3)
+        word = ldl_dtype_name(asked);
+    return !word || (m->dtype_word = ldl_strdup(word)) ? 0 : ldl_oom(err);
+}
+
+static int make_views(struct ldl_model *m, const struct ldl_plan *made, struct ldl_err *err)
+{
+    size_t n = 0;
+    struct ldl_view *view = ldl_calloc(made->njobs + 1, sizeof *view);
+    struct ldl_stored *stored = ldl_calloc(made->njobs + 1, sizeof *stored);
+    int rc = view && stored ? 0 : ldl_oom(err);
+    for (size_t t = 0; rc == 0 && t < made->njobs; t++) {
+        const struct ldl_job *j = &made->job[t];
+        if (j->kind == LDL_JOB_SCALES)
+            continue;
+        make_view(&view[n], j, &stored[n], ldl_fp8_unpacked(m));
+        m->fp8 |= j->scales != NULL;
+        m->bytes += view[n++].stored->bytes;
+    }
+    if (rc == 0)
+        rc = ldl_model_append(m, view, n, err);
+    ldl_free(view);
+    if (rc == 0)
+        return ldl_model_own(m, stored, ldl_free, err);
+    ldl_free(stored);
+    return rc;
 }
 
 /* The result as a model. */
@@ -244,17 +333,13 @@ static int open_result(struct ldl_model *m, const char *asked, const struct ldl_
     m->asked = ldl_strdup(asked);
     m->dir = ldl_strdup(from->dir);
     m->prefix = ldl_strdup("model");
-    struct ldl_view *view = ldl_calloc(made->njobs + 1, sizeof *view);
-    int rc = !m->asked || !m->dir || !m->prefix || !view ? ldl_oom(err) : 0;
-    for (size_t t = 0; rc == 0 && t < made->njobs; t++) {
-        make_view(&view[t], &made->job[t]);
-        m->bytes += view[t].stored->bytes;
-    }
+    int rc = !m->asked || !m->dir || !m->prefix ? ldl_oom(err) : 0;
     if (rc == 0)
-        rc = ldl_model_append(m, view, made->njobs, err);
+        rc = take_type(m, made, from, err);
     if (rc == 0)
-        rc = take_dirs(m, made, err);
-    ldl_free(view);
+        rc = make_views(m, made, err);
+    if (rc == 0)
+        rc = take_all_dirs(m, made, err);
     if (rc)
         ldl_model_close(m);
     return rc;
@@ -302,27 +387,111 @@ static int make_result(struct ldl_plan *p, struct ldl_results *x, size_t i, stru
     return rc;
 }
 
-int ldl_plan_open(struct ldl_plan *p, struct ldl_model *m, const char *asked, const char *lora,
-                  struct ldl_err *err)
+/* The result number i, made when it is first asked for. */
+static int need_result(struct ldl_plan *p, size_t i, struct ldl_err *err)
 {
     struct ldl_results *x = p->results;
-    size_t i = 0;
+    const char *name = x->part[i].name;
     int rc = 0;
-    while (x && i < x->n && strcmp(x->part[i].name, asked) != 0)
-        i++;
-    if (!x || i == x->n) {
-        p->cost++;
-        return ldl_model_open_adapted(m, asked, lora, p->recipe.prefix, err);
-    }
     if (!x->begun[i])
         rc = make_result(p, x, i, err);
     else if (x->plan[i].njobs == 0) /* it is being made */
-        rc = ldl_fail(err, LDL_EUSAGE, "recipe '%s' is made from its own result", asked);
+        rc = ldl_fail(err, LDL_EUSAGE, "recipe '%s' is made from its own result", name);
     p->cost += x->plan[i].cost;
     if (rc == 0 && p->cost > COST_MAX)
         rc = ldl_fail(err, LDL_EUSAGE,
                       "recipe '%s': it is made from results that are made from results ..., more "
                       "than %d models in all; merge in steps",
-                      asked, COST_MAX);
-    return rc ? rc : open_result(m, asked, &x->plan[i], err);
+                      name, COST_MAX);
+    return rc;
+}
+
+/* The part of that name; x->n: none. */
+static size_t find_part(const struct ldl_results *x, const char *name, size_t len)
+{
+    size_t i = 0;
+    while (i < x->n && (strlen(x->part[i].name) != len || memcmp(x->part[i].name, name, len) != 0))
+        i++;
+    return i;
+}
+
+int ldl_plan_made(struct ldl_plan *p, const char *asked, const struct ldl_plan **made,
+                  struct ldl_err *err)
+{
+    struct ldl_results *x = p->results;
+    size_t i = x ? find_part(x, asked, strlen(asked)) : 0;
+    *made = NULL;
+    if (!x || i == x->n)
+        return 0;
+    *made = &x->plan[i];
+    return need_result(p, i, err);
+}
+
+/* NAME+ADAPTER+ADAPTER: the longest name of a part before a plus sign, of a word that is no model on
+ * disk. *name: its length. */
+static size_t find_adapted(const struct ldl_results *x, const char *asked, size_t *name)
+{
+    size_t found = x->n;
+    *name = 0;
+    for (const char *p = strchr(asked, '+'); p && !ldl_exists(asked); p = strchr(p + 1, '+')) {
+        size_t i = find_part(x, asked, (size_t)(p - asked));
+        if (i == x->n || !p[1])
+            continue;
+        found = i;
+        *name = (size_t)(p - asked);
+    }
+    return found;
+}
+
+/* first, and what else the words behind a result's name are. */
+static int apply_adapters(struct ldl_model *m, const char *words, struct ldl_err *err)
+{
+    struct ldl_names more = { 0 };
+    char *first = NULL;
+    int rc = ldl_split_adapters(words, &first, &more, err);
+    if (rc == 0)
+        rc = ldl_adapter_apply(m, first, err);
+    for (size_t i = 0; rc == 0 && i < more.n; i++)
+        rc = ldl_adapter_apply(m, more.name[i], err);
+    ldl_free(first);
+    ldl_names_free(&more);
+    if (rc)
+        ldl_model_close(m);
+    return rc;
+}
+
+int ldl_plan_open(struct ldl_plan *p, struct ldl_model *m, const char *asked, const char *lora,
+                  struct ldl_err *err)
+{
+    struct ldl_results *x = p->results;
+    size_t len = strlen(asked), i = x ? find_part(x, asked, len) : 0;
+    if (x && i == x->n)
+        i = find_adapted(x, asked, &len);
+    if (!x || i == x->n) {
+        p->cost++;
+        return ldl_model_open_adapted(m, asked, lora, p->recipe.prefix, err);
+    }
+    int rc = need_result(p, i, err);
+    if (rc == 0)
+        rc = open_result(m, asked, &x->plan[i], err);
+    return rc == 0 && asked[len] ? apply_adapters(m, asked + len + 1, err) : rc;
+}
+
+/* ---- their files ---- */
+
+struct ldl_files ldl_plan_made_files(const struct ldl_plan *made)
+{
+    const char *dir = ldl_plan_side_dir(made, "tokenizer.json");
+    return (struct ldl_files){ dir, made->edited, made->nedited };
+}
+
+struct ldl_files ldl_plan_files(const struct ldl_model *m)
+{
+    const struct ldl_plan *made = m->made_by;
+    return (struct ldl_files){ m->dir, made ? made->edited : NULL, made ? made->nedited : 0 };
+}
+
+struct ldl_files ldl_plan_tokenizer_files(const struct ldl_model *m)
+{
+    return m->made_by ? ldl_plan_made_files(m->made_by) : ldl_plan_files(m);
 }

@@ -7,7 +7,7 @@
  *   then    tokens that rules name and nobody has
  *
  * Tokens whose id is not below vocab_size (and the rows that a model's tables have) have no row: they are
- * left out of the base and of a union, and count as missing elsewhere. */
+ * left out of the base and of a union, ordinary ones too, and count as missing elsewhere. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "plan/vocab.h"
 #include "model/layers.h"
@@ -31,21 +31,22 @@ int ldl_join_is_table(const struct ldl_view *v)
 static int open_vocab(struct ldl_vocab *v, const struct ldl_model *m, enum ldl_vocab_kind *kind,
                       struct ldl_err *err)
 {
+    const struct ldl_files files = ldl_plan_tokenizer_files(m);
     *kind = LDL_VOCAB_NONE;
     if (m->lone && !m->has_config) /* what lies beside it may be anybody's */
         return 0;
-    return ldl_vocab_read(v, m->dir, kind, err);
+    return ldl_vocab_read(v, &files, kind, err);
 }
 
 /* Rows of all tables, and up to where tokens have one. */
 static int measure(const struct ldl_model *m, uint64_t *rows, uint64_t *limit, struct ldl_err *err)
 {
-    uint64_t inner;
+    const struct ldl_files files = ldl_plan_files(m);
     *rows = *limit = UINT64_MAX;
     for (size_t i = 0; i < m->nviews; i++)
         if (ldl_join_is_table(&m->view[i]))
             *rows = LDL_MIN(*rows, m->view[i].dim[0]);
-    int rc = m->has_config ? ldl_vocab_config_size(m->dir, limit, &inner, err) : 0;
+    int rc = m->has_config ? ldl_vocab_config_size(&files, limit, err) : 0;
     *limit = LDL_MIN(*limit, *rows);
     return rc;
 }
@@ -82,26 +83,41 @@ static int open_party(struct ldl_join *j, size_t i, int *ready, struct ldl_err *
     return measure(m, &party->rows, &party->limit, err);
 }
 
+/* The vocabulary of a model that need not be merged: a result, or a folder. */
+static int open_of(struct ldl_join *j, enum ldl_vocab_kind *kind, struct ldl_err *err)
+{
+    const char *asked = j->p->recipe.tokenizer.model;
+    const struct ldl_plan *made;
+    int rc = ldl_plan_made(j->p, asked, &made, err);
+    j->asked = asked;
+    if (rc == 0 && made) {
+        j->of = made;
+        j->files = ldl_plan_made_files(made);
+    } else if (rc == 0 && (rc = ldl_resolve(asked, &j->dir, err)) == 0) {
+        j->files = (struct ldl_files){ .dir = j->dir };
+    }
+    j->first = &j->of_read;
+    j->first_limit = UINT64_MAX;
+    return rc ? rc : ldl_vocab_read(&j->of_read, &j->files, kind, err);
+}
+
 /* The vocabulary that the output begins with. */
 static int open_first(struct ldl_join *j, const struct ldl_model *base, int *ready,
                       struct ldl_err *err)
 {
-    const struct ldl_tokenizer *t = &j->p->recipe.tokenizer;
     enum ldl_vocab_kind kind;
     uint64_t rows;
     int rc = open_vocab(&j->base_read, base, &kind, err);
     *ready = kind == LDL_VOCAB_READ;
     j->first = &j->base_read;
+    j->files = ldl_plan_tokenizer_files(base);
+    j->asked = base->asked;
     if (rc == 0)
         rc = measure(base, &rows, &j->first_limit, err);
-    if (rc || t->kind != LDL_TOKENIZER_OF)
-        return rc || (j->dir = ldl_strdup(base->dir)) ? rc : ldl_oom(err);
-    if ((rc = ldl_resolve(t->model, &j->dir, err)))
+    if (rc || j->p->recipe.tokenizer.kind != LDL_TOKENIZER_OF)
         return rc;
-    rc = ldl_vocab_read(&j->of_read, j->dir, &kind, err);
+    rc = open_of(j, &kind, err);
     *ready &= rc == 0 && kind == LDL_VOCAB_READ;
-    j->first = &j->of_read;
-    j->first_limit = UINT64_MAX;
     return rc;
 }
 
@@ -136,7 +152,7 @@ static int take_first(struct ldl_join *j, struct ldl_err *err)
     const struct ldl_vocab *v = j->first;
     uint64_t n = LDL_MIN(v->size, j->first_limit);
     if (n == 0)
-        return ldl_fail(err, LDL_EINPUT, "%s: its tokenizer has no tokens", j->dir);
+        return ldl_fail(err, LDL_EINPUT, "%s: its tokenizer has no tokens", j->asked);
     if (ldl_grow(&j->token, &j->tokens_cap, (size_t)n, sizeof *j->token))
         return ldl_oom(err);
     memset(j->token, 0, (size_t)n * sizeof *j->token);
@@ -148,11 +164,12 @@ static int take_first(struct ldl_join *j, struct ldl_err *err)
             continue;
         }
         j->dropped++;
-        if (t->ordinary)
+        j->cut += t->ordinary;
+        if (t->ordinary && v->slow)
             return ldl_fail(err, LDL_EINPUT,
                             "%s: token %u of its vocabulary is beyond the %llu rows of the model; "
-                            "cutting a vocabulary is not in this build",
-                            j->dir, (unsigned)t->id, (unsigned long long)n);
+                            "cutting one that is not in a tokenizer.json is not in this build",
+                            j->asked, (unsigned)t->id, (unsigned long long)n);
     }
     j->began = j->ntokens;
     return 0;
@@ -186,6 +203,18 @@ static int had(const struct ldl_join *j, size_t n, const struct ldl_token *t, in
     return 0;
 }
 
+/* The token is one of those that the output begins with. */
+static void make_added(struct ldl_join *j, const struct ldl_token *t)
+{
+    const struct ldl_token *f = ldl_vocab_find(j->first, t->text, t->len);
+    struct ldl_out_token *out = &j->token[f->id];
+    if (f->added || out->made_added)
+        return;
+    out->made_added = 1;
+    out->flags = t->flags;
+    j->made_added++;
+}
+
 static int take_others(struct ldl_join *j, int added, struct ldl_err *err)
 {
     int rc = 0;
@@ -193,8 +222,13 @@ static int take_others(struct ldl_join *j, int added, struct ldl_err *err)
         const struct ldl_party *party = &j->party[i];
         for (size_t k = 0; k < party->vocab->n && rc == 0; k++) {
             const struct ldl_token *t = party->vocab->by_id[k];
-            if (t->id >= party->limit || in_first(j, t) || t->added != added)
+            if (t->id >= party->limit || t->added != added)
                 continue;
+            if (in_first(j, t)) {
+                if (added)
+                    make_added(j, t);
+                continue;
+            }
             if (had(j, i, t, added) || (!added && had(j, j->n, t, 1)))
                 continue;
             rc = append(j, t->text, t->len, added ? t->flags : LDL_TOKEN_NORMALIZED, err);
@@ -255,6 +289,33 @@ static int take_rules(struct ldl_join *j, struct ldl_err *err)
     return rc;
 }
 
+/* Loaders number an added token that is not ordinary by counting: from the number of ordinary tokens on,
+ * behind the added ones before it. With gaps that is another number than the row's. */
+static int check_gaps(const struct ldl_join *j, struct ldl_err *err)
+{
+    const struct ldl_vocab *v = j->first;
+    uint64_t next = 0, id = j->began;
+    if (j->began == j->ntokens)
+        return 0;
+    for (size_t i = 0; i < v->n; i++)
+        next += v->token[i].ordinary && v->token[i].id < j->first_limit;
+    for (size_t i = 0; i < v->n && id == j->began; i++) {
+        const struct ldl_token *t = v->by_id[i];
+        if (!t->added || t->id >= j->first_limit)
+            continue;
+        if (!t->ordinary && t->id != next)
+            id = t->id;
+        else
+            next = LDL_MAX(next, (uint64_t)t->id + 1);
+    }
+    if (next == id)
+        return 0;
+    return ldl_fail(err, LDL_EINPUT,
+                    "%s: the numbers of its tokens have gaps (an added token with number %llu is "
+                    "loaded as %llu), so no token can be added to it",
+                    j->asked, (unsigned long long)id, (unsigned long long)next);
+}
+
 static int take_tokens(struct ldl_join *j, struct ldl_err *err)
 {
     const struct ldl_tokenizer *t = &j->p->recipe.tokenizer;
@@ -263,6 +324,8 @@ static int take_tokens(struct ldl_join *j, struct ldl_err *err)
         rc = take_others(j, 1, err);
     if (rc == 0 && t->nrules)
         rc = take_rules(j, err);
+    if (rc == 0)
+        rc = check_gaps(j, err);
     uint64_t multiple = LDL_MAX(t->multiple, (uint64_t)1);
     j->rows = (j->ntokens + multiple - 1) / multiple * multiple;
     return rc;
@@ -289,27 +352,27 @@ static int note_tokens(const struct ldl_join *j, struct ldl_err *err)
     unsigned long long first = j->began, more = j->ntokens - j->began;
     snprintf(text, sizeof text,
              "tokenizer: %llu tokens of %.300s and %llu that are added to it; embeddings have %llu "
-             "rows, %llu of them padding",
-             first, j->dir, more, (unsigned long long)j->rows,
+             "rows, %llu of them padding (ladle plan shows where they come from)",
+             first, j->asked, more, (unsigned long long)j->rows,
              (unsigned long long)(j->rows - j->ntokens));
     int rc = ldl_plan_note(j->p, text, err);
     if (rc || !j->dropped)
         return rc;
     snprintf(text, sizeof text,
-             "tokenizer: %zu added tokens of %.300s have no row in the model, so they are left out",
-             j->dropped, j->dir);
+             "tokenizer: %zu tokens of %.300s have no row in the model, so they are left out",
+             j->dropped, j->asked);
     return ldl_plan_note(j->p, text, err);
 }
 
 /* Where vocabularies are not read: nothing is to do if all are one. */
-static int check_unread(const struct ldl_plan *p, struct ldl_err *err)
+static int check_unread(struct ldl_plan *p, struct ldl_err *err)
 {
     const struct ldl_tokenizer *t = &p->recipe.tokenizer;
     int rc = ldl_plan_same_tokenizers(p, err);
     if (rc == 0 && (t->nrules || t->multiple))
         rc = ldl_fail(err, LDL_EUSAGE,
-                      "%s: there is no tokenizer.json, and tokens or pad_to_multiple_of without "
-                      "it are not in this build",
+                      "%s: there is no vocabulary that is read (docs/recipes.md says which are), "
+                      "and tokens or pad_to_multiple_of without one are not in this build",
                       t->file);
     return rc;
 }
@@ -324,25 +387,10 @@ static int check_change(const struct ldl_join *j, struct ldl_err *err)
     return 0;
 }
 
-/* Rows of a result are made while they are read: nothing could be mapped under them. */
-static int check_results(const struct ldl_plan *p, struct ldl_err *err)
-{
-    for (size_t i = 0; i < ldl_plan_inputs(p); i++)
-        if (p->model[i].made_by)
-            return ldl_fail(err, LDL_EUSAGE,
-                            "%s: a tokenizer_source, where a model is another recipe's result, is "
-                            "not in this build; write the result with a merge of its own first",
-                            p->model[i].asked);
-    return 0;
-}
-
 int ldl_plan_vocab(struct ldl_plan *p, int *mapped, struct ldl_err *err)
 {
     struct ldl_join j = { .p = p, .n = ldl_plan_inputs(p) };
-    int ready = 1, rc = check_results(p, err);
-    if (rc)
-        return rc;
-    rc = open_all(&j, &ready, err);
+    int ready = 1, rc = open_all(&j, &ready, err);
     *mapped = rc == 0 && ready;
     if (rc == 0 && !ready)
         rc = check_unread(p, err);
@@ -355,6 +403,7 @@ int ldl_plan_vocab(struct ldl_plan *p, int *mapped, struct ldl_err *err)
     if ((rc = check_change(&j, err)))
         goto out;
     p->rows = j.rows;
+    p->new_vocabulary = j.changed;
     rc = ldl_join_files(&j, err);
 out:
     release(&j);

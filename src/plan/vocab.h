@@ -26,6 +26,8 @@ struct ldl_out_token {
     const char *text; /* NULL: no token has this id */
     size_t len;
     unsigned char flags;
+    unsigned char
+        made_added; /* it is ordinary where the output begins, and added in another model */
     const struct ldl_token_rule *rule;
 };
 struct ldl_join {
@@ -36,8 +38,13 @@ struct ldl_join {
     struct ldl_vocab base_read, of_read;
     const struct ldl_vocab *first; /* the vocabulary that the output begins with, */
     uint64_t first_limit;          /* up to this id, */
-    char *dir;                     /* and where its files are */
-    size_t dropped;                /* tokens of it that were left out */
+    const char *asked;             /* the model of which it is, as the user wrote it, */
+    struct ldl_files files;        /* its files, */
+    char *dir;                     /* which are in another folder than the base's; or NULL */
+    const struct ldl_plan *of;     /* and a result's that is not the base; or NULL */
+    size_t dropped;                /* tokens of it that were left out, */
+    size_t cut;                    /* and ordinary ones among them */
+    size_t made_added;
     struct ldl_out_token *token;
     uint64_t ntokens, began; /* those from `began` on were appended */
     size_t tokens_cap;

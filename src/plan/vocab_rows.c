@@ -9,15 +9,9 @@
 #include "plan/vocab.h"
 #include "model/tied.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #define NO_ROW UINT64_MAX
-
-/* Of one model, for the note. */
-struct tally {
-    uint64_t own, other, mean, zeros;
-};
 
 /* ---- rules ---- */
 
@@ -101,7 +95,7 @@ static void find_own(const struct ldl_join *j, const struct ldl_out_token *t, ui
 
 /* Token k in all maps. *unknown: no model has it, and no rule says otherwise. */
 static int map_token(const struct ldl_join *j, uint64_t k, struct ldl_rowmap *const *map,
-                     struct tally *tally, int *unknown, struct ldl_err *err)
+                     struct ldl_vocab_line *tally, int *unknown, struct ldl_err *err)
 {
     const struct ldl_out_token *t = &j->token[k];
     uint64_t own[LDL_MAX_MODELS + 1], by_rule = 0;
@@ -188,20 +182,24 @@ static int map_model(struct ldl_join *j, size_t i, const struct ldl_rowmap *map,
 
 /* ---- all of it ---- */
 
-static int note_model(const struct ldl_join *j, size_t i, const struct tally *t,
-                      struct ldl_err *err)
+/* What the model has, and what of it the output has not. */
+static void count_rows(const struct ldl_join *j, size_t i, struct ldl_vocab_line *line)
 {
-    char text[1024];
-    if (t->own == j->rows || j->party[i].again)
-        return 0;
-    snprintf(
-        text, sizeof text,
-        "tokenizer: %.300s: %llu rows of its own, %llu of other models, %llu means of several, "
-        "%llu zeros, %llu padding (it has %llu rows)",
-        j->p->model[i].asked, (unsigned long long)t->own, (unsigned long long)t->other,
-        (unsigned long long)t->mean, (unsigned long long)t->zeros,
-        (unsigned long long)(j->rows - j->ntokens), (unsigned long long)j->party[i].rows);
-    return ldl_plan_note(j->p, text, err);
+    const struct ldl_party *party = &j->party[i];
+    uint64_t tokens = 0, last = UINT64_MAX, used = 0;
+    for (size_t k = 0; k < party->vocab->n; k++) { /* two texts may have one number */
+        uint64_t id = party->vocab->by_id[k]->id;
+        tokens += id < party->limit && id != last;
+        last = id;
+    }
+    for (uint64_t k = 0; k < j->ntokens; k++) {
+        const struct ldl_out_token *t = &j->token[k];
+        const struct ldl_token *f = t->text ? ldl_vocab_find(party->vocab, t->text, t->len) : NULL;
+        used += f && f->id < party->limit;
+    }
+    line->rows = party->rows;
+    line->spare = party->rows - tokens;
+    line->dropped = tokens - LDL_MIN(used, tokens);
 }
 
 static int note_unknown(const struct ldl_join *j, uint64_t n, uint64_t first, struct ldl_err *err)
@@ -242,19 +240,20 @@ static int make_map(struct ldl_join *j, size_t i, struct ldl_rowmap **map, struc
 int ldl_join_rows(struct ldl_join *j, struct ldl_err *err)
 {
     struct ldl_rowmap *map[LDL_MAX_MODELS + 1];
-    struct tally tally[LDL_MAX_MODELS + 1] = { 0 };
+    struct ldl_vocab_line *line = ldl_calloc(j->n, sizeof *line);
     uint64_t unknown = 0, first = 0;
-    int rc = 0, none;
+    int rc = line ? 0 : ldl_oom(err), none;
+    j->p->vocabulary = (struct ldl_vocab_table){ j->ntokens, j->rows, line };
     for (size_t i = 0; rc == 0 && i < j->n; i++)
         rc = make_map(j, i, &map[i], err);
     for (uint64_t k = 0; rc == 0 && k < j->ntokens; k++) {
-        rc = map_token(j, k, map, tally, &none, err);
+        rc = map_token(j, k, map, line, &none, err);
         if (rc == 0 && none && unknown++ == 0)
             first = k;
     }
     for (size_t i = 0; rc == 0 && i < j->n; i++)
         rc = map_model(j, i, map[i], err);
     for (size_t i = 0; rc == 0 && i < j->n; i++)
-        rc = note_model(j, i, &tally[i], err);
+        count_rows(j, i, &line[i]);
     return rc ? rc : note_unknown(j, unknown, first, err);
 }

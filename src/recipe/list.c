@@ -61,6 +61,7 @@ void ldl_recipe_free(struct ldl_recipe *r)
     for (size_t i = 0; i < r->nslices; i++)
         ldl_free(r->slice[i].source);
     ldl_free(r->slice);
+    ldl_free(r->module);
     for (size_t i = 0; i < r->nparts; i++) {
         ldl_recipe_free(r->part[i].recipe);
         ldl_free(r->part[i].recipe);

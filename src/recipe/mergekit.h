@@ -4,6 +4,7 @@
  *   mergekit_options.c  the command line
  *   mergekit_read.c   the recipe's text: models, slices, method
  *   mergekit_names.c  names that nobody knows
+ *   mergekit_models.c the models, slices and modules in numbers; the base
  *   mergekit_fill.c   the value of a parameter for a model and a tensor
  *   mergekit_chat.c   the chat template
  *   mergekit_tokenizer.c  the vocabulary */
@@ -25,7 +26,8 @@ struct ldl_mk_entry {
 /* A slice; for `models` there is one, of whole models. */
 struct ldl_mk_slice {
     const char *base; /* instead of the recipe's; NULL: that one */
-    const struct ldl_yaml_node *params;
+    int whole;        /* models, not a range of layers */
+    const struct ldl_yaml_node *params, *module_params;
     struct ldl_mk_entry *entry;
     size_t n;
 };
@@ -33,12 +35,14 @@ struct ldl_mk_slice {
 struct ldl_mk {
     struct ldl_yaml yaml;
     const struct ldl_yaml_node *root, *params;
-    const struct ldl_yaml_node *module_params; /* of modules: {default: ...} */
     const struct ldl_method *method;
     const char *base, *dtype;
-    int whole; /* models, not slices */
+    int whole; /* models, not slices, and of no module with a name */
     struct ldl_mk_slice *slice;
-    size_t nslices;
+    size_t nslices, slices_cap;
+    struct ldl_module *module; /* their slices are numbered as slice[] */
+    size_t nmodules;
+    int named; /* a module other than the one called default */
     /* Entries in the order of ldl_place.from: those that are not the base. */
     const struct ldl_mk_entry **input;
     size_t ninputs, inputs_cap;
@@ -60,6 +64,8 @@ int ldl_mk_read(struct ldl_mk *mk, struct ldl_recipe *r, const char *path, size_
                 int strict, struct ldl_err *err);
 /* The documents of a file. names: of each, "" for the one that has none, which is number *main. */
 int ldl_mk_documents(const char *path, struct ldl_names *names, size_t *main, struct ldl_err *err);
+/* What has been read, into r: models, base, slices, modules. */
+int ldl_mk_take_models(struct ldl_recipe *r, struct ldl_mk *mk, struct ldl_err *err);
 /* What the steps of reading share. strict: what is not known is an error, else a note. */
 struct ldl_mk_reader {
     struct ldl_mk *mk;

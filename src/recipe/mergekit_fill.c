@@ -150,22 +150,23 @@ static int in_defaults(const char *defaults, const char *name, double *out)
 }
 
 /* Nothing says the value, and the method has none. */
-static int fail_missing(const struct want *w, const struct ldl_mk_entry *entry, struct ldl_err *err)
+static int fail_missing(const struct want *w, const struct ldl_mk_slice *slice,
+                        const struct ldl_mk_entry *entry, struct ldl_err *err)
 {
     const struct ldl_mk *mk = w->mk;
     const char *name = w->row->name;
     if ((entry && (ldl_mk_blame(mk, entry->params, name, err) ||
                    ldl_mk_blame_outside(mk, entry->node, name, err))) ||
-        ldl_mk_blame(mk, mk->module_params, name, err) || ldl_mk_blame(mk, mk->params, name, err) ||
-        ldl_mk_blame_outside(mk, mk->root, name, err))
+        ldl_mk_blame(mk, slice->module_params, name, err) ||
+        ldl_mk_blame(mk, mk->params, name, err) || ldl_mk_blame_outside(mk, mk->root, name, err))
         return LDL_EUSAGE;
     return ldl_yaml_fail(&mk->yaml, entry ? entry->node : mk->root, err, LDL_EUSAGE,
                          "%s needs the parameter '%s'%s%s (tensor %s)", mk->method->name, name,
                          entry ? " for the model " : "", entry ? entry->model : "", w->tensor);
 }
 
-static int fall_back(const struct want *w, const struct ldl_mk_entry *entry, double *out,
-                     struct ldl_err *err)
+static int fall_back(const struct want *w, const struct ldl_mk_slice *slice,
+                     const struct ldl_mk_entry *entry, double *out, struct ldl_err *err)
 {
     int on;
     const char *fallback = w->row->fallback;
@@ -181,7 +182,7 @@ static int fall_back(const struct want *w, const struct ldl_mk_entry *entry, dou
         *out = 1;
         return 0;
     }
-    return fail_missing(w, entry, err);
+    return fail_missing(w, slice, entry, err);
 }
 
 /* The value for one model (entry), or of the method (entry NULL). */
@@ -189,9 +190,9 @@ static int find_value(const struct want *w, const struct ldl_mk_slice *slice,
                       const struct ldl_mk_entry *entry, double *out, struct ldl_err *err)
 {
     if (w->as_is)
-        return fall_back(w, NULL, out, err);
+        return fall_back(w, slice, NULL, out, err);
     const struct ldl_yaml_node *places[] = { entry ? entry->params : NULL, slice->params,
-                                             w->mk->module_params, w->mk->params };
+                                             slice->module_params, w->mk->params };
     const struct ldl_yaml_node *node;
     int alone = 0;
     for (size_t i = 0; i < LDL_COUNT(places); i++) {
@@ -206,7 +207,7 @@ static int find_value(const struct want *w, const struct ldl_mk_slice *slice,
         *out = 0;
         return 0;
     }
-    return fall_back(w, entry, out, err);
+    return fall_back(w, slice, entry, out, err);
 }
 
 static const struct ldl_mk_entry *entry_of(const struct ldl_mk *mk, const struct ldl_place *at,

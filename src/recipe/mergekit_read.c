@@ -93,12 +93,12 @@ static int take_range(const struct ldl_mk_reader *rd, const struct ldl_yaml_node
     return 0;
 }
 
-static int take_entry(const struct ldl_mk_reader *rd, const struct ldl_yaml_node *node,
+static int take_entry(const struct ldl_mk_reader *rd, const struct ldl_yaml_node *node, int whole,
                       struct ldl_mk_entry *e)
 {
     static const char *const of_models[] = { "model", "parameters" };
     static const char *const of_sources[] = { "model", "layer_range", "parameters" };
-    int whole = rd->mk->whole, rc = take_model(rd, node, e);
+    int rc = take_model(rd, node, e);
     e->node = node;
     if (rc || node->kind != LDL_YAML_MAP)
         return rc || whole ? rc : ldl_mk_fail(rd, node, "a source is {model, layer_range}");
@@ -123,7 +123,7 @@ static int take_entries(const struct ldl_mk_reader *rd, const struct ldl_yaml_no
         return ldl_oom(rd->err);
     int rc = 0;
     for (s->n = 0; rc == 0 && s->n < list->n; s->n++)
-        rc = take_entry(rd, list->item[s->n], &s->entry[s->n]);
+        rc = take_entry(rd, list->item[s->n], s->whole, &s->entry[s->n]);
     return rc;
 }
 
@@ -150,27 +150,38 @@ static int take_slice(const struct ldl_mk_reader *rd, const struct ldl_yaml_node
     return rc;
 }
 
-static int take_slices(const struct ldl_mk_reader *rd, const struct ldl_yaml_node *list)
+/* A new slice, empty; NULL: no memory. */
+static struct ldl_mk_slice *add_slice(const struct ldl_mk_reader *rd,
+                                      const struct ldl_yaml_node *module_params)
 {
     struct ldl_mk *mk = rd->mk;
-    if (list->kind != LDL_YAML_SEQ || list->n == 0 || list->n > SLICES_MAX)
-        return ldl_mk_fail(rd, list, "slices: a list with one slice or more is expected");
-    if (!(mk->slice = ldl_calloc(list->n, sizeof *mk->slice)))
-        return ldl_oom(rd->err);
+    if (ldl_grow(&mk->slice, &mk->slices_cap, mk->nslices + 1, sizeof *mk->slice))
+        return NULL;
+    mk->slice[mk->nslices] = (struct ldl_mk_slice){ .module_params = module_params };
+    return &mk->slice[mk->nslices++];
+}
+
+static int take_slices(const struct ldl_mk_reader *rd, const struct ldl_yaml_node *list,
+                       const struct ldl_yaml_node *module_params)
+{
     int rc = 0;
-    for (mk->nslices = 0; rc == 0 && mk->nslices < list->n; mk->nslices++)
-        rc = take_slice(rd, list->item[mk->nslices], &mk->slice[mk->nslices]);
+    if (list->kind != LDL_YAML_SEQ || list->n == 0 || list->n > SLICES_MAX - rd->mk->nslices)
+        return ldl_mk_fail(rd, list, "slices: a list with one slice or more is expected");
+    for (size_t i = 0; rc == 0 && i < list->n; i++) {
+        struct ldl_mk_slice *s = add_slice(rd, module_params);
+        rc = s ? take_slice(rd, list->item[i], s) : ldl_oom(rd->err);
+    }
     return rc;
 }
 
-static int take_models(const struct ldl_mk_reader *rd, const struct ldl_yaml_node *list)
+static int take_models(const struct ldl_mk_reader *rd, const struct ldl_yaml_node *list,
+                       const struct ldl_yaml_node *module_params)
 {
-    struct ldl_mk *mk = rd->mk;
-    mk->whole = 1;
-    if (!(mk->slice = ldl_calloc(1, sizeof *mk->slice)))
+    struct ldl_mk_slice *s = rd->mk->nslices < SLICES_MAX ? add_slice(rd, module_params) : NULL;
+    if (!s)
         return ldl_oom(rd->err);
-    mk->nslices = 1;
-    return take_entries(rd, list, mk->slice, "models");
+    s->whole = 1;
+    return take_entries(rd, list, s, "models");
 }
 
 /* ---- the recipe ---- */
@@ -219,44 +230,66 @@ static int take_method(const struct ldl_mk_reader *rd)
                          near ? near : "", near ? "'?" : "");
 }
 
-/* Where models or slices are: the recipe itself, or its only module. */
-static int take_module(const struct ldl_mk_reader *rd, const struct ldl_yaml_node **where)
+enum { MODULES_MAX = 64 };
+
+/* Models or slices of a node: the recipe itself (key NULL), or a module. */
+static int take_parts_of(const struct ldl_mk_reader *rd, const struct ldl_yaml_node *where,
+                         const struct ldl_yaml_key *key)
+{
+    struct ldl_mk *mk = rd->mk;
+    const struct ldl_yaml_node *params = NULL;
+    const struct ldl_yaml_node *models = ldl_yaml_find(where, "models");
+    const struct ldl_yaml_node *slices = ldl_yaml_find(where, "slices");
+    struct ldl_module *m = &mk->module[mk->nmodules++];
+    if (!models && !slices &&
+        (ldl_mk_blame(mk, where, "models", rd->err) || ldl_mk_blame(mk, where, "slices", rd->err)))
+        return LDL_EUSAGE;
+    if (!models == !slices)
+        return ldl_mk_fail(rd, where, "exactly one of models and slices is expected");
+    const struct ldl_yaml_node *at = models ? models : slices;
+    *m = (struct ldl_module){ .name = key ? key->text : NULL,
+                              .file = mk->yaml.name,
+                              .first = mk->nslices,
+                              .line = key ? key->line : at->line,
+                              .column = key ? key->column : at->column };
+    int rc = key ? take_params(rd, where, &params) : 0;
+    if (rc == 0)
+        rc = models ? take_models(rd, models, params) : take_slices(rd, slices, params);
+    m->n = mk->nslices - m->first;
+    mk->whole = models && !mk->named;
+    return rc;
+}
+
+static int take_module(const struct ldl_mk_reader *rd, const struct ldl_yaml_node *modules,
+                       size_t i)
 {
     static const char *const keys[] = { "models", "slices", "parameters" };
-    struct ldl_mk *mk = rd->mk;
-    const struct ldl_yaml_node *modules = ldl_yaml_find(mk->root, "modules");
-    *where = mk->root;
-    if (!modules || modules->kind == LDL_YAML_NULL)
-        return 0;
-    if (ldl_yaml_find(mk->root, "models") || ldl_yaml_find(mk->root, "slices"))
-        return ldl_mk_fail(rd, modules, "exactly one of models, slices and modules is expected");
-    if (modules->kind != LDL_YAML_MAP || modules->n == 0)
-        return ldl_mk_fail(rd, modules, "modules: a map of names and modules is expected");
-    if (modules->n > 1 || strcmp(modules->key[0].text, "default") != 0)
-        return ldl_mk_fail(rd, modules,
-                           "modules other than the one called default are not in this build");
-    *where = modules->item[0];
-    if ((*where)->kind != LDL_YAML_MAP)
-        return ldl_mk_fail(rd, *where, "a module is {slices: [...]} or {models: [...]}");
-    int rc = ldl_mk_check_keys(rd, *where, keys, LDL_COUNT(keys));
-    return rc ? rc : take_params(rd, *where, &mk->module_params);
+    const struct ldl_yaml_node *where = modules->item[i];
+    if (!*modules->key[i].text)
+        return ldl_mk_fail(rd, where, "a module without a name");
+    if (where->kind != LDL_YAML_MAP)
+        return ldl_mk_fail(rd, where, "a module is {slices: [...]} or {models: [...]}");
+    int rc = ldl_mk_check_keys(rd, where, keys, LDL_COUNT(keys));
+    return rc ? rc : take_parts_of(rd, where, &modules->key[i]);
 }
 
 static int take_parts(const struct ldl_mk_reader *rd)
 {
-    const struct ldl_yaml_node *where = NULL;
-    int rc = take_module(rd, &where);
-    if (rc)
-        return rc;
-    const struct ldl_yaml_node *models = ldl_yaml_find(where, "models");
-    const struct ldl_yaml_node *slices = ldl_yaml_find(where, "slices");
-    if (!models && !slices &&
-        (ldl_mk_blame(rd->mk, where, "models", rd->err) ||
-         ldl_mk_blame(rd->mk, where, "slices", rd->err)))
-        return LDL_EUSAGE;
-    if (!models == !slices)
-        return ldl_mk_fail(rd, where, "exactly one of models and slices is expected");
-    return models ? take_models(rd, models) : take_slices(rd, slices);
+    struct ldl_mk *mk = rd->mk;
+    const struct ldl_yaml_node *modules = ldl_yaml_find(mk->root, "modules");
+    int none = !modules || modules->kind == LDL_YAML_NULL, rc = 0;
+    if (!none && (ldl_yaml_find(mk->root, "models") || ldl_yaml_find(mk->root, "slices")))
+        return ldl_mk_fail(rd, modules, "exactly one of models, slices and modules is expected");
+    if (!none && (modules->kind != LDL_YAML_MAP || modules->n == 0 || modules->n > MODULES_MAX))
+        return ldl_mk_fail(rd, modules, "modules: a map of names and modules is expected");
+    if (!(mk->module = ldl_calloc(none ? 1 : modules->n, sizeof *mk->module)))
+        return ldl_oom(rd->err);
+    if (none)
+        return take_parts_of(rd, mk->root, NULL);
+    mk->named = modules->n > 1 || strcmp(modules->key[0].text, "default") != 0;
+    for (size_t i = 0; rc == 0 && i < modules->n; i++)
+        rc = take_module(rd, modules, i);
+    return rc;
 }
 
 static int take_types(const struct ldl_mk_reader *rd)
@@ -367,6 +400,7 @@ void ldl_mk_free(void *p)
     for (size_t i = 0; i < mk->nslices; i++)
         ldl_free(mk->slice[i].entry);
     ldl_free(mk->slice);
+    ldl_free(mk->module);
     ldl_free(mk->input);
     ldl_yaml_free(&mk->yaml);
     ldl_free(mk);

@@ -24,6 +24,16 @@ struct ldl_slice_source {
 struct ldl_slice {
     struct ldl_slice_source *source;
     size_t n;
+    int whole; /* all layers, whatever their number: a module of models */
+    int as_is; /* one source, which is taken as it is whatever the method is */
+};
+/* A part of the models that has slices of its own: a tower, an encoder. Tensors of no module are the
+ * base's (rest_model's), as they are. */
+struct ldl_module {
+    const char *name; /* borrowed from ldl_recipe.text; NULL: slices without a module, of all */
+    size_t first, n;  /* its slices */
+    const char *file; /* where it is written */
+    uint32_t line, column;
 };
 /* Tensors that not all models have. */
 enum ldl_names_rule {
@@ -90,6 +100,9 @@ struct ldl_recipe {
     void (*text_free)(void *text);
     struct ldl_slice *slice;
     size_t nslices;
+    struct ldl_module *module; /* with slices one or more */
+    size_t nmodules;
+    size_t rest_model; /* as ldl_slice_source.model */
 
     struct ldl_part *part;
     size_t nparts;

@@ -3,7 +3,7 @@
 made with the standard library alone (a torch file is a pickle whose callables are only names).
 usage: make_corpus.py          writes below tests/fuzz
 SPDX-License-Identifier: Apache-2.0"""
-import collections, io, os, pickle, struct, sys, types, zipfile
+import collections, io, json, os, pickle, struct, sys, types, zipfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
@@ -131,6 +131,44 @@ def gguf():
     return head + bytes(-len(head) % 32) + data
 
 
+def varint(n):
+    out = b""
+    while n >= 0x80:
+        out, n = out + bytes([n & 0x7f | 0x80]), n >> 7
+    return out + bytes([n])
+
+
+def proto(number, raw):
+    """A field of bytes."""
+    return varint(number << 3 | 2) + varint(len(raw)) + raw
+
+
+def pieces(tokens):
+    """A sentencepiece model of (text, type)."""
+    out = b""
+    for text, kind in tokens:
+        out += proto(1, proto(1, text.encode()) + b"\x15" + struct.pack("<f", -1.5) + b"\x18" + varint(kind))
+    return out + proto(2, b"\x18\x05" + b"\x22\x01x") + proto(3, b"\x0a\x03nfc")
+
+
+def tokenizers():
+    """(name, file's number in fuzz_tokenizer.c, text)"""
+    flags = {"single_word": False, "lstrip": True, "rstrip": False, "normalized": False, "special": True}
+    listed = {"content": "<s>", **flags}
+    fast = {"added_tokens": [{"id": 2, **listed}], "model": {"type": "BPE", "vocab": {"a": 0, "\u2581b": 1, "<s>": 2}, "merges": ["a b"]}}
+    yield "fast", 0, json.dumps(fast, indent=1).encode()
+    yield "unigram", 0, json.dumps({"added_tokens": [], "model": {"vocab": [["<unk>", 0.0], ["x", -1.5]]}}).encode()
+    yield "vocab", 1, b'{"a": 0, "\\u00e9": 1, "b": 7}'
+    yield "pieces", 2, pieces([("<unk>", 2), ("<s>", 3), ("\u2581a", 1), ("<x>", 4), ("<0x0A>", 6)])
+    yield "tiktoken", 2, b"IQ== 0\nIg== 1\n"
+    yield "lines", 3, "[PAD]\n[UNK]\r\nh\u00e9\n\nz".encode()
+    config = {"tokenizer_class": "LlamaTokenizer", "added_tokens_decoder": {"2": listed, "5": {"content": "c"}}, "x": [1, {"y": None}]}
+    yield "config", 4, json.dumps(config, indent=2).encode()
+    yield "config-t5", 4, b'{"tokenizer_class": "T5Tokenizer", "added_tokens_decoder": {}}'
+    yield "added", 5, b'{\n  "<s>": 2,\n  "c\\"d": 3\n}\n'
+    yield "special", 6, json.dumps({"bos_token": "<s>", "pad_token": listed, "additional_special_tokens": ["a", listed]}).encode()
+
+
 def write(name, raw):
     path = os.path.join(HERE, name)
     os.makedirs(os.path.dirname(path), exist_ok=True)
@@ -146,6 +184,8 @@ def main():
     for p in (2, 4):
         write(f"pdparams/protocol{p}", pdparams(p))
     write("gguf/small", gguf())
+    for name, number, text in tokenizers():
+        write("tokenizer/" + name, bytes([ord("0") // 7 * 7 + 7 + number]) + text)
 
 
 if __name__ == "__main__":

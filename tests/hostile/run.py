@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """hostile/run.py -- files made to break a reader: each ends with one line of error, soon and in little
-memory. The files are made here (pickles.py, others.py), used once, and never kept.
+memory. The files are made here (pickles.py, others.py, tokenizers.py), used once, and never kept.
 
-For each case `ladle show` must fail with exit code 4 (2: the settings of an adapter), one line that
-names the culprit, no control characters, within SECONDS and, in a build without sanitizers, within
-MEMORY of address space. Words None: it may also succeed.
+For each case `ladle show` (`ladle plan`, of a recipe) must fail with exit code 4 (2: the settings of an
+adapter), one line that names the culprit, no control characters, within SECONDS and, in a build without
+sanitizers, within MEMORY of address space. Words None: it may also succeed.
 usage: hostile/run.py [PART OF A NAME ...]
 SPDX-License-Identifier: Apache-2.0"""
 import os, resource, subprocess, sys, time
@@ -12,7 +12,7 @@ import os, resource, subprocess, sys, time
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(HERE, ".."), HERE]
 import ladletest as lt  # noqa: E402
-import others, pickles  # noqa: E402
+import others, pickles, tokenizers  # noqa: E402
 
 SECONDS, MEMORY = 20, 600 << 20
 
@@ -21,6 +21,7 @@ def all_cases():
     for name, file, raw, words in pickles.cases():
         yield name, {file: raw}, file, words
     yield from others.cases()
+    yield from tokenizers.cases()
 
 
 def write(folder, files):
@@ -42,7 +43,7 @@ def bound():
 def judge(model, words, folder):
     start = time.monotonic()
     try:
-        p = subprocess.run([lt.BIN, "show", model], cwd=folder, stdin=subprocess.DEVNULL, capture_output=True,
+        p = subprocess.run([lt.BIN, "plan" if model.endswith(".yml") else "show", model], cwd=folder, stdin=subprocess.DEVNULL, capture_output=True,
                            timeout=SECONDS, preexec_fn=bound)
     except subprocess.TimeoutExpired:
         return [f"still running after {SECONDS} s"]

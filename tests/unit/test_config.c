@@ -20,11 +20,13 @@ static void test_replaced(void **state)
         { "\xef\xbb\xbf{\"\\u0064type\":\"f\"}", "\xef\xbb\xbf{\"\\u0064type\":\"bfloat16\"}" },
         { "{}", "{}" },
     };
+    static const struct ldl_edit both[] = { { "dtype", "\"bfloat16\"", 0 },
+                                            { "torch_dtype", "\"bfloat16\"", 0 } };
     struct ldl_buf out = { 0 };
     (void)state;
     for (size_t i = 0; i < LDL_COUNT(rows); i++) {
-        expect_ok(ldl_config_set_dtype(rows[i].before, strlen(rows[i].before), "c", "bfloat16",
-                                       &out, &err));
+        expect_ok(
+            ldl_config_edit(rows[i].before, strlen(rows[i].before), "c", both, 2, &out, &err));
         assert_string_equal(out.text, rows[i].after);
         assert_int_equal(out.len, strlen(rows[i].after));
     }
@@ -189,8 +191,6 @@ static void test_refused(void **state)
     (void)state;
     for (size_t i = 0; i < LDL_COUNT(rows); i++) {
         size_t len = strlen(rows[i].json);
-        expect_error(ldl_config_set_dtype(rows[i].json, len, "c", "w", &out, &err), LDL_EINPUT,
-                     rows[i].error);
         expect_error(ldl_config_edit(rows[i].json, len, "c", &edit, 1, &out, &err), LDL_EINPUT,
                      rows[i].error);
         expect_error(ldl_config_get_dtype(rows[i].json, len, "c", &word, &err), LDL_EINPUT,

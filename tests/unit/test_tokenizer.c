@@ -29,7 +29,7 @@ static void reads_bpe(void **state)
          " \"model\": {\"type\": \"BPE\", \"vocab\": {\"a\": 0, \"b\": 1, \"<s>\": 2, \"\": 3, "
          "\"a\": 4},"
          " \"merges\": [\"a b\"]}, \"x\": null}");
-    expect_ok(ldl_vocab_read(&v, root, &kind, &err));
+    expect_ok(ldl_vocab_read(&v, &(struct ldl_files){ .dir = root }, &kind, &err));
     assert_int_equal(kind, LDL_VOCAB_READ);
     assert_int_equal(v.n, 5);
     assert_int_equal(v.size, 8);
@@ -48,7 +48,7 @@ static void reads_unigram(void **state)
     (void)state;
     save("tokenizer.json",
          "{\"model\": {\"vocab\": [[\"<unk>\", 0.0], [\"x\", -1.5], [\"y\", -2]]}}");
-    expect_ok(ldl_vocab_read(&v, root, &kind, &err));
+    expect_ok(ldl_vocab_read(&v, &(struct ldl_files){ .dir = root }, &kind, &err));
     assert_int_equal(v.n, 3);
     expect_token("y", 1, 2, 1, 0, 0);
     ldl_vocab_free(&v);
@@ -58,19 +58,89 @@ static void reads_two_files(void **state)
 {
     (void)state;
     save("added_tokens.json", "{\"<new>\": 2}");
-    expect_ok(ldl_vocab_read(&v, root, &kind, &err));
+    expect_ok(ldl_vocab_read(&v, &(struct ldl_files){ .dir = root }, &kind, &err));
     assert_int_equal(kind, LDL_VOCAB_NONE);
     save("vocab.json", "{\"a\": 0, \"b\": 1}");
-    expect_ok(ldl_vocab_read(&v, root, &kind, &err));
+    expect_ok(ldl_vocab_read(&v, &(struct ldl_files){ .dir = root }, &kind, &err));
     assert_int_equal(kind, LDL_VOCAB_READ);
     assert_int_equal(v.n, 3);
     expect_token("<new>", 5, 2, 0, 1, LDL_TOKEN_NORMALIZED);
     ldl_vocab_free(&v);
     remove(at("vocab.json"));
-    save("tokenizer.model", "x");
-    expect_ok(ldl_vocab_read(&v, root, &kind, &err));
+    save("tokenizer.model", "IQ== 0\n");
+    expect_ok(ldl_vocab_read(&v, &(struct ldl_files){ .dir = root }, &kind, &err));
     assert_int_equal(kind, LDL_VOCAB_UNREAD);
     ldl_vocab_free(&v);
+}
+
+/* A field of bytes, shorter than 128. */
+#define PIECE(n, text_n, text) "\x0a" n "\x0a" text_n text
+
+static void reads_pieces(void **state)
+{
+    (void)state;
+    save("tokenizer.model",
+         PIECE("\x09", "\x05", "<unk>") "\x18\x02" PIECE("\x03", "\x01", "a")
+             PIECE("\x05", "\x01", "b") "\x18\x04"
+                                        "\x12\x03\x18\x05\x20"
+                                        "\x1d"
+                                        "abcd"
+                                        "\x21"
+                                        "abcdefgh"
+                                        "\x28\xff\xff\x03" PIECE("\x03", "\x01", "c"));
+    save("tokenizer_config.json",
+         "{\"tokenizer_class\": \"T5Tokenizer\", \"added_tokens_decoder\": "
+         "{\"4\": {\"content\": \"<x>\", \"id\": \"no number\", "
+         "\"special\": true}, \"9\": {\"content\": \"c\"}}}");
+    save("added_tokens.json", "{\"not read\": 4}");
+    expect_ok(ldl_vocab_read(&v, &(struct ldl_files){ .dir = root }, &kind, &err));
+    assert_int_equal(kind, LDL_VOCAB_READ);
+    assert_true(v.slow);
+    assert_int_equal(v.n, 5);
+    assert_int_equal(v.size, 10);
+    expect_token("<unk>", 5, 0, 1, 1, LDL_TOKEN_SPECIAL);
+    expect_token("a", 1, 1, 1, 0, 0);
+    expect_token("b", 1, 2, 1, 1, 0);
+    expect_token("<x>", 3, 4, 0, 1, LDL_TOKEN_SPECIAL);
+    expect_token("c", 1, 9, 1, 1, 0); /* the list's number, not the piece's */
+    ldl_vocab_free(&v);
+    save("tokenizer_config.json", "{\"tokenizer_class\": \"T5Tokenizer\"}");
+    expect_ok(ldl_vocab_read(&v, &(struct ldl_files){ .dir = root }, &kind, &err));
+    assert_int_equal(kind, LDL_VOCAB_UNREAD);
+    assert_null(v.token);
+}
+
+static void reads_lines(void **state)
+{
+    (void)state;
+    save("vocab.txt", "[PAD]\n\na b\r\nc\rd");
+    save("added_tokens.json", "{\"<1>\": 5, \"<2>\": 6}");
+    save("special_tokens_map.json", "{\"x\": [{\"content\": \"<2>\"}, 3], \"y\": \"c\"}");
+    expect_ok(ldl_vocab_read(&v, &(struct ldl_files){ .dir = root }, &kind, &err));
+    assert_int_equal(v.n, 7);
+    expect_token("", 0, 1, 1, 0, 0);
+    expect_token("a b", 3, 2, 1, 0, 0);
+    expect_token("c", 1, 3, 1, 0, 0);
+    expect_token("d", 1, 4, 1, 0, 0);
+    expect_token("<1>", 3, 5, 0, 1, LDL_TOKEN_NORMALIZED);
+    expect_token("<2>", 3, 6, 0, 1, LDL_TOKEN_SPECIAL);
+    ldl_vocab_free(&v);
+}
+
+/* Texts that are not those of the folder. */
+static void reads_edited(void **state)
+{
+    (void)state;
+    struct ldl_edited e[] = { { "vocab.json", { 0 } }, { "added_tokens.json", { 0 } } };
+    save("vocab.json", "{\"a\": 0}");
+    save("added_tokens.json", "{\"b\": 1}");
+    ldl_buf_puts(&e[0].text, "{\"c\": 0}");
+    expect_ok(ldl_vocab_read(&v, &(struct ldl_files){ root, e, 2 }, &kind, &err));
+    assert_int_equal(v.n, 2);
+    expect_token("c", 1, 0, 1, 0, 0);
+    expect_token("b", 1, 1, 0, 1, LDL_TOKEN_NORMALIZED);
+    ldl_vocab_free(&v);
+    ldl_buf_free(&e[0].text);
 }
 
 static void refuses(void **state)
@@ -98,7 +168,8 @@ static void refuses(void **state)
     };
     for (size_t i = 0; i < LDL_COUNT(bad); i++) {
         save("tokenizer.json", bad[i][0]);
-        expect_error(ldl_vocab_read(&v, root, &kind, &err), LDL_EINPUT, bad[i][1]);
+        expect_error(ldl_vocab_read(&v, &(struct ldl_files){ .dir = root }, &kind, &err),
+                     LDL_EINPUT, bad[i][1]);
         assert_null(v.token);
         assert_null(v.text.text);
     }
@@ -107,16 +178,20 @@ static void refuses(void **state)
 static void reads_sizes(void **state)
 {
     (void)state;
-    uint64_t size, inner;
-    expect_ok(ldl_vocab_config_size(root, &size, &inner, &err));
+    uint64_t size;
+    const struct ldl_files files = { .dir = root };
+    expect_ok(ldl_vocab_config_size(&files, &size, &err));
     assert_true(size == UINT64_MAX);
     save("config.json", "{\"text_config\": {\"vocab_size\": 7}, \"vocab_size\": null}");
-    expect_ok(ldl_vocab_config_size(root, &size, &inner, &err));
+    expect_ok(ldl_vocab_config_size(&files, &size, &err));
     assert_int_equal(size, 7);
+    save("config.json",
+         "{\"vision_config\": {\"vocab_size\": 8}, \"llm_config\": {\"vocab_size\": 6}}");
+    expect_ok(ldl_vocab_config_size(&files, &size, &err));
+    assert_int_equal(size, 6);
     save("config.json", "{\"vocab_size\": 9, \"text_config\": {\"vocab_size\": 7}}");
-    expect_ok(ldl_vocab_config_size(root, &size, &inner, &err));
+    expect_ok(ldl_vocab_config_size(&files, &size, &err));
     assert_int_equal(size, 9);
-    assert_int_equal(inner, 7);
 }
 
 /* ---- editing ---- */
@@ -131,7 +206,7 @@ static void expect_edit(enum ldl_tokenizer_file file, const char *from, uint64_t
     struct ldl_buf text = { 0 }, out = { 0 };
     int changed;
     ldl_buf_puts(&text, from);
-    expect_ok(ldl_tokenizer_edit(file, &text, "t.json", add, n, limit, &out, &changed, &err));
+    expect_ok(ldl_tokenizer_edit(file, &text, "t.json", add, n, limit, NULL, &out, &changed, &err));
     assert_int_equal(changed, strcmp(from, expected) != 0);
     assert_string_equal(out.text, expected);
     ldl_buf_free(&text);
@@ -169,6 +244,69 @@ static void splices(void **state)
                 "{\n  \"a\": 4,\n  \"<\\\"x\\\">\": 5,\n  \"y\": 6\n}\n");
 }
 
+static void makes_lists(void **state)
+{
+    (void)state;
+    static const struct ldl_token add[] = {
+        { .text = "<\"x\">", .len = 5, .id = 5, .flags = LDL_TOKEN_SPECIAL },
+        { .text = "y", .len = 1, .id = 6 },
+    };
+    struct ldl_buf out = { 0 };
+    ldl_tokenizer_list(LDL_TOKENIZER_ADDED, add, 2, &out);
+    assert_string_equal(out.text, "{\n  \"<\\\"x\\\">\": 5,\n  \"y\": 6\n}");
+    ldl_buf_reset(&out);
+    ldl_tokenizer_list(LDL_TOKENIZER_CONFIG, add, 1, &out);
+    assert_string_equal(out.text,
+                        "{\n    \"5\": {\n      \"content\": \"<\\\"x\\\">\",\n      "
+                        "\"lstrip\": false,\n      \"normalized\": false,\n      \"rstrip\": "
+                        "false,\n      \"single_word\": false,\n      \"special\": true\n    "
+                        "}\n  }");
+    ldl_buf_reset(&out);
+    ldl_tokenizer_list(LDL_TOKENIZER_ADDED, add, 0, &out);
+    assert_string_equal(out.text, "{}");
+    ldl_buf_free(&out);
+}
+
+static void cuts(void **state)
+{
+    (void)state;
+    static const char from[] =
+        "{\"added_tokens\": [{\"id\": 5, \"content\": \"<s>\"}],\n \"model\": {\"type\": "
+        "\"BPE\",\n  "
+        "\"vocab\": {\n   \"a\": 0,\n   \"ab\": 3,\n   \"b\": 1,\n   \"abb\": 4,\n   \"bb\": 2\n  "
+        "},"
+        "\n  \"merges\": [\"a b\", [\"b\", \"b\"],\n  \"ab b\"]}, \"z\": 1e999}";
+    static const char to[] =
+        "{\"added_tokens\": [],\n \"model\": {\"type\": \"BPE\",\n  \"vocab\": {\n   \"a\": 0,\n   "
+        "\"b\": 1,\n   \"bb\": 2\n  },\n  \"merges\": [ [\"b\", \"b\"]]}, \"z\": 1e999}";
+    struct ldl_buf text = { 0 }, out = { 0 };
+    int changed;
+    save("tokenizer.json", from);
+    expect_ok(ldl_vocab_read(&v, &(struct ldl_files){ .dir = root }, &kind, &err));
+    ldl_buf_puts(&text, from);
+    expect_ok(ldl_tokenizer_edit(LDL_TOKENIZER_JSON, &text, "t.json", NULL, 0, 3, &v, &out,
+                                 &changed, &err));
+    assert_string_equal(out.text, to);
+    static const char *const bad[] = { "{\"vocab\": [[\"a\", 0]]}",
+                                       "{\"vocab\": {}, \"merges\": [\"a\"]}",
+                                       "{\"vocab\": {}, \"merges\": [\"a b c\"]}",
+                                       "{\"vocab\": {}, \"merges\": [[\"a\"]]}",
+                                       "{\"vocab\": {}, \"merges\": [[\"a\", \"b\", \"c\"]]}",
+                                       "{\"vocab\": {}, \"merges\": [1]}",
+                                       "{\"vocab\": {}, \"merges\": [[]]}",
+                                       "{\"vocab\": {}, \"continuing_subword_prefix\": \"##\"}" };
+    for (size_t i = 0; i < LDL_COUNT(bad); i++) {
+        ldl_buf_reset(&text);
+        ldl_buf_printf(&text, "{\"added_tokens\": [], \"model\": %s}", bad[i]);
+        expect_error(ldl_tokenizer_edit(LDL_TOKENIZER_JSON, &text, "t.json", NULL, 0, 3, &v, &out,
+                                        &changed, &err),
+                     LDL_EINPUT, "t.json:1:");
+    }
+    ldl_vocab_free(&v);
+    ldl_buf_free(&text);
+    ldl_buf_free(&out);
+}
+
 static void refuses_to_edit(void **state)
 {
     (void)state;
@@ -185,7 +323,7 @@ static void refuses_to_edit(void **state)
         struct ldl_buf text = { 0 }, out = { 0 };
         int changed;
         ldl_buf_puts(&text, bad[i]);
-        expect_error(ldl_tokenizer_edit(LDL_TOKENIZER_JSON, &text, "t.json", NULL, 0, 9, &out,
+        expect_error(ldl_tokenizer_edit(LDL_TOKENIZER_JSON, &text, "t.json", NULL, 0, 9, NULL, &out,
                                         &changed, &err),
                      LDL_EINPUT, "t.json:1:");
         ldl_buf_free(&text);
@@ -198,9 +336,14 @@ int main(void)
     const struct CMUnitTest tests[] = { WITH_ROOT(reads_bpe),
                                         WITH_ROOT(reads_unigram),
                                         WITH_ROOT(reads_two_files),
+                                        WITH_ROOT(reads_pieces),
+                                        WITH_ROOT(reads_lines),
+                                        WITH_ROOT(reads_edited),
                                         WITH_ROOT(refuses),
                                         WITH_ROOT(reads_sizes),
                                         cmocka_unit_test(splices),
+                                        cmocka_unit_test(makes_lists),
+                                        WITH_ROOT(cuts),
                                         cmocka_unit_test(refuses_to_edit) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
