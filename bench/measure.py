@@ -44,8 +44,9 @@ def watch(pid, peak):
         time.sleep(0.005)
 
 
-def timed(words, check=True, env=None):
-    """Run of a command. One that fails ends the benchmark, but with check=False, where it gives its error text."""
+def timed(words, check=True, env=None, watch=watch):
+    """Run of a command. One that fails ends the benchmark, but with check=False, where it gives its error text.
+    watch(pid, [MiB]) follows the process until it ends."""
     with tempfile.TemporaryFile() as err:
         start = time.perf_counter()
         pid = os.posix_spawnp(words[0], words, env or os.environ, file_actions=[
