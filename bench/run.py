@@ -12,7 +12,7 @@
 
 Each prints a Markdown table and JSON. Checkpoints are made by make_model.py in --dir when they are not
 there, and stay. Standard library only. SPDX-License-Identifier: Apache-2.0"""
-import argparse, importlib, os, sys, tempfile
+import argparse, fcntl, importlib, os, sys, tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
@@ -45,6 +45,16 @@ def options(verb, module):
     return ap
 
 
+def lock(folder):
+    """Two benchmarks at once would measure each other, and write to the same output."""
+    os.makedirs(folder, exist_ok=True)
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        measure.fail(f"{folder}: another benchmark is running there; wait for it or give another --dir")
+
+
 def main():
     args = sys.argv[1:]
     if args[:1] in (["help"], ["--help"], ["-h"]):
@@ -63,6 +73,7 @@ def main():
         a.cases = cases.find(a.method or cases.NAMED)
         if None in a.cases:
             measure.fail(f"--method: there are {' '.join(cases.NAMED)}")
+    lock(a.dir)
     module.run(a)
 
 
