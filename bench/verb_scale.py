@@ -10,6 +10,7 @@ SPDX-License-Identifier: Apache-2.0"""
 import cases
 import machine
 import measure
+import paper as paper_
 import table
 from models import Models
 from verb_methods import Floor
@@ -47,24 +48,21 @@ def by_models(a, paper, models, chosen):
             t.add({**row, "verdict": r.at_most(LIMIT_MODELS) if a.many == 8 else ""})
 
 
-def line(t1, x1, t2, x2):
-    """(a, b) of t = a + b * x through two points."""
-    b = (t2 - t1) / (x2 - x1) if x2 != x1 else 0.0
-    return t1 - b * x1, b
-
-
 def by_size(a, paper, models, chosen):
     larger = Models(a.dir, a.larger)
     small, big = Floor(a, models, 2), Floor(a, larger, 2)
     share = larger.size() / models.size()
     cols = columns("1x s", "2x s", f"<= {LIMIT_SIZE}")
-    cols += [("a s", 6, table.number("a")), ("b s/GB", 6, table.number("b"))]
-    t = paper.table("size", f"{a.larger} against {a.shape} ({share:.2f} times the bytes), and the line a + b * GB of one "
-                    "checkpoint through both:", cols)
+    cols += [("2x, foretold", 12, table.number("foretold")), ("off by", 6, lambda r: f"{100 * r['off']:+.0f} %"),
+             ("a s", 6, table.number("a")), ("b s/GB", 6, table.number("b"))]
+    t = paper.table("size", f"{a.larger} against {a.shape} ({share:.2f} times the bytes), what the smaller one alone foretells, "
+                    "and the line a + b * GB of one checkpoint through both:", cols)
     for case in chosen:
         _, r, row = compare(case, a, lambda: small.merge(case, "--no-fsync"), lambda: big.merge(case, "--no-fsync"))
-        a_, b = line(r.first, models.size() / 1e9, r.second, larger.size() / 1e9)
-        t.add({**row, "bytes_ratio": share, "a": a_, "b": b, "verdict": r.at_most(LIMIT_SIZE)})
+        a_, b = paper_.line(r.first, models.size() / 1e9, r.second, larger.size() / 1e9)
+        t.add({**row, "inputs": case.inputs(2), "bytes_ratio": share, "foretold": r.first * share,
+               "off": r.second / (r.first * share) - 1, "a": a_, "b": b, "verdict": r.at_most(LIMIT_SIZE)})
+    paper_.print_table(paper, t.rows)
     measure.clear(larger.out)
 
 
