@@ -78,10 +78,10 @@ def clear(path):
     os.sync()
 
 
-def pairs(n, first, second):
-    """n pairs (first(), second()) in direct succession; one more goes before them, which warms the page
-    cache and is dropped."""
-    return [(first(), second()) for _ in range(n + 1)][1:]
+def pairs(n, first, second, warm=1):
+    """n pairs (first(), second()) in direct succession; `warm` more go before them, for the page cache, and
+    are dropped."""
+    return [(first(), second()) for _ in range(warm + n)][warm:]
 
 
 class Ratios:
