@@ -36,6 +36,7 @@ def options(verb, module):
                                  formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("--dir", default=os.path.join(tempfile.gettempdir(), "ladle-bench"), help="where the checkpoints are")
     ap.add_argument("--json", metavar="FILE", help="also write the figures to this file")
+    ap.add_argument("--doc", metavar="PAGE", help="also put the tables into this page, as docs/performance.md")
     if verb != "plan":
         ap.add_argument("--method", nargs="+", metavar="M", help="cases: " + " ".join(cases.NAMED))
         ap.add_argument("--pairs", type=int, default=7, help="of runs; their median counts (default 7)")

@@ -43,7 +43,7 @@ def merge(f, case, files, durable):
 def run(a):
     models = Models(a.dir, a.shape)
     f = Floor(a, models, 2)
-    paper = table.Paper("cold", models.folder, a.json, shape=a.shape, pairs=a.pairs, durable=a.durable)
+    paper = table.Paper("cold", models.folder, a, shape=a.shape, pairs=a.pairs, durable=a.durable)
     paper.say(f"{a.shape}: fine-tunes of {models.size() / 1e6:.0f} MB, {a.pairs} pairs, "
               f"{'flushed' if a.durable else 'not flushed'}")
     t = paper.table("rows", "Inputs from the disk:", [

@@ -41,9 +41,9 @@ def run(a):
     models = Models(a.dir, a.shape)
     f = Floor(a, models, a.models)
     chosen = a.cases if a.method or a.max_memory else [c for c in a.cases if c.recipe]
-    paper = table.Paper("memory", models.folder, a.json, shape=a.shape, models=a.models)
+    paper = table.Paper("memory", models.folder, a, shape=a.shape, models=a.models)
     paper.say(f"{a.shape}: fine-tunes of {models.size() / 1e6:.0f} MB")
-    t = paper.table("rows", "Peak memory:", [
+    t = paper.table("limits" if a.max_memory else "rows", "Peak memory:", [
         ("method", 20, table.text("method")), ("reads", 5, table.text("inputs")), ("limit MiB", 9, table.number("limit_mib", 0)),
         ("peak MiB", 8, table.number("peak_mib", 1)), ("", 7, table.text("verdict")), ("ladle s", 7, table.number("seconds"))])
     for case in chosen:

@@ -86,7 +86,7 @@ def run(a):
     have = [p for p in a.peer if os.path.exists(os.path.join(VENVS, p, ".done"))]
     if not have:
         measure.fail(f"no peers in {VENVS}; ./dev bench peers installs them from PyPI")
-    paper = table.Paper("peers", models.folder, a.json, shape=a.shape, pairs=a.pairs, bytes=models.size(), versions={
+    paper = table.Paper("peers", models.folder, a, shape=a.shape, pairs=a.pairs, bytes=models.size(), versions={
         p: open(os.path.join(machine.HERE, "peers", p + ".txt")).read().split() for p in have})
     paper.say(f"{a.shape}: fine-tunes of {models.size() / 1e6:.0f} MB, {a.pairs} pairs; "
               + "; ".join(" ".join(v) for v in paper.all["versions"].values()))

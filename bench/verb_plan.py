@@ -86,7 +86,7 @@ def plans(a):
 def run(a):
     os.makedirs(a.dir, exist_ok=True)
     todo = plans(a)
-    paper = table.Paper("plan", os.path.abspath(a.dir), a.json, shards=a.shards, tensors=a.tensors)
+    paper = table.Paper("plan", os.path.abspath(a.dir), a, shards=a.shards, tensors=a.tensors)
     paper.say(f"{a.shards} shards, {a.tensors} tensors in each model, median of {a.pairs} runs of `ladle plan`")
     t = paper.table("rows", "Planning:", [
         ("method", 12, table.text("method")), ("models", 6, table.text("models")), ("seconds", 7, table.number("seconds")),

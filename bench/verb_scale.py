@@ -84,7 +84,7 @@ def by_threads(a, paper, models, chosen):
 def run(a):
     models = Models(a.dir, a.shape)
     chosen = a.cases if a.method else cases.find(METHODS)
-    paper = table.Paper("scale", models.folder, a.json, shape=a.shape, pairs=a.pairs, bytes=models.size())
+    paper = table.Paper("scale", models.folder, a, shape=a.shape, pairs=a.pairs, bytes=models.size())
     paper.say(f"{a.shape}: fine-tunes of {models.size() / 1e6:.0f} MB, {a.pairs} pairs, --no-fsync")
     for part, go in (("threads", by_threads), ("models", by_models), ("size", by_size)):
         if part in a.part:

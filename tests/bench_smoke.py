@@ -19,7 +19,7 @@ RUNS = [
      {t: ["linear", "della"] for t in ("models", "size", "threads")}),
     ("cold", [*SMALL, "--method", "ties", "convert"], {"rows": ["ties", "convert"]}),
     ("memory", SMALL, {"rows": [c.name for c in cases.CASES if c.recipe]}),
-    ("memory", [*SMALL, "--method", "sce", "--max-memory", "32M", "1M"], {"rows": ["sce.yml"] * 2}),
+    ("memory", [*SMALL, "--method", "sce", "--max-memory", "32M", "1M"], {"limits": ["sce.yml"] * 2}),
     ("plan", ["--shards", "3", "--tensors", "500", "--pairs", "1"], {"rows": ["linear", "ties", "linear.yml", "ties.yml"]}),
 ]
 
@@ -46,13 +46,25 @@ def look(r, path, tables):
     return problems + [f"no line for {m}" for methods in tables.values() for m in methods if m not in lines]
 
 
+def look_at_page(page):
+    """The tables went between the lines of the page, and nothing else changed."""
+    with open(page) as f:
+        text = f.read()
+    inside = text.split("begin -->\n")[1].split("<!-- plan.rows")[0]
+    return [] if text.startswith("a\n<!-- plan.rows: begin -->\n| method") and text.endswith("\n<!-- plan.rows: end -->\nb\n") \
+        and "old" not in inside and "linear" in inside else [text]
+
+
 def main():
     report = lt.Report()
     with lt.workdir() as folder:
-        path = os.path.join(folder, "figures.json")
+        path, page = os.path.join(folder, "figures.json"), os.path.join(folder, "page.md")
+        with open(page, "w") as f:
+            f.write("a\n<!-- plan.rows: begin -->\nold\n<!-- plan.rows: end -->\nb\n")
         for verb, words, tables in RUNS:
-            r = bench(verb, *words, "--dir", folder, "--json", path)
+            r = bench(verb, *words, "--dir", folder, "--json", path, "--doc", page)
             report.case(" ".join([verb, *words[4:]]), look(r, path, tables))
+        report.case("--doc", look_at_page(page))
         for words, said in ((["nothing"], "unknown verb"), (["--method", "nothing"], "--method: there are")):
             r = bench(*words)
             report.case(" ".join(words), [] if r.rc == 1 and said in r.err and len(r.lines()) == 1 else [r.err[-300:]])
