@@ -16,7 +16,8 @@ class Run:
     def __init__(self, seconds, user, system, peak_mib, bytes_read, bytes_written):
         self.seconds, self.user, self.system, self.peak_mib = seconds, user, system, peak_mib
         self.read, self.written = bytes_read, bytes_written
-        self.user_share = user / max(user + system, 1e-9)
+        self.cpu = user + system
+        self.user_share = user / max(self.cpu, 1e-9)
 
 
 def numbers(path, *keys):

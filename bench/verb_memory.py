@@ -34,7 +34,8 @@ def one(f, case, limit):
         if "--max_memory" not in r:
             measure.fail(r)
         return {**row, "verdict": "refused", "why": r.strip()}
-    return {**row, "peak_mib": r.peak_mib, "seconds": r.seconds, "verdict": "met" if r.peak_mib <= row["limit_mib"] else "not"}
+    return {**row, "peak_mib": r.peak_mib, "seconds": r.seconds,
+            "verdict": "met" if r.peak_mib <= row["limit_mib"] else "not"}
 
 
 def run(a):
@@ -44,7 +45,8 @@ def run(a):
     paper = table.Paper("memory", models.folder, a, shape=a.shape, models=a.models)
     paper.say(f"{a.shape}: fine-tunes of {models.size() / 1e6:.0f} MB")
     t = paper.table("limits" if a.max_memory else "rows", "Peak memory:", [
-        ("method", 20, table.text("method")), ("reads", 5, table.text("inputs")), ("limit MiB", 9, table.number("limit_mib", 0)),
+        ("method", 20, table.text("method")), ("reads", 5, table.text("inputs")),
+        ("limit MiB", 9, table.number("limit_mib", 0)),
         ("peak MiB", 8, table.number("peak_mib", 1)), ("", 7, table.text("verdict")), ("ladle s", 7, table.number("seconds"))])
     for case in chosen:
         for limit in a.max_memory or [None]:

@@ -7,7 +7,8 @@ Each pair is F, A in direct succession, page cache warm, after the output of the
 removed and written back; a ratio is A / F of its own pair. Ratios are taken with --no-fsync, since cp
 does not flush either; `durable` is the default, with fsync, against cat, cp and sync of the copy.
 `moves` is what went through read() and write(), `at memory` the seconds that takes at the machine's copy
-bandwidth, `at cache` at the speed of pread and pwrite on cached files, all cores at work.
+bandwidth, `at cache` at the speed of pread and pwrite on cached files, all cores at work. `cores s` is user and
+system time, and hardly changes with what else runs: half of it by `floor's` is the ratio of two idle cores.
 SPDX-License-Identifier: Apache-2.0"""
 import os, subprocess
 
@@ -89,6 +90,8 @@ def one(f, case, a, seen, threads):
            "limit": case.limit, "ceiling": case.ceiling, "verdict": case.verdict(r) if f.n == 2 else "",
            "limit_text": case.limit_text() if f.n == 2 else "", "gb_per_s": (case.inputs(f.n) + 1) * size / r.second / 1e9,
            "peak_mib": max(m.peak_mib for m in runs), "user_share": measure.median_of(runs, "user_share"), "pairs": a.pairs}
+    row["cpu_seconds"] = measure.median_of(runs, "cpu")
+    row["floor_cpu_seconds"] = measure.median_of([x for x, _ in taken], "cpu")
     row["passes"] = measure.median_of(runs, "read") / (case.inputs(f.n) * size)
     row["peak_verdict"] = "met" if row["peak_mib"] <= PEAK_LIMIT else "not"
     row.update(roofline(runs, seen, threads))
@@ -110,6 +113,7 @@ ROOF = [
     ("method", 20, table.text("method")), ("passes", 6, table.number("passes")), ("reads GB", 8, table.number("read_gb")),
     ("writes GB", 9, table.number("written_gb")), ("at memory s", 11, table.number("at_memory")),
     ("at cache s", 10, table.number("at_cache")), ("measured s", 10, table.number("seconds")),
+    ("cores s", 7, table.number("cpu_seconds")), ("floor's", 7, table.number("floor_cpu_seconds")),
     ("user share", 10, table.number("user_share")),
 ]
 
@@ -119,7 +123,8 @@ def run(a):
     f = Floor(a, models, a.models)
     chosen = [c for c in a.cases if a.models == 2 or c.models is None]
     paper = table.Paper("methods", models.folder, a, shape=a.shape, models=a.models, bytes=models.size())
-    paper.say(f"{a.shape}: {a.models} fine-tunes of {models.size() / 1e6:.0f} MB, {a.pairs} pairs; floor: cat of all, cp of one")
+    paper.say(f"{a.shape}: {a.models} fine-tunes of {models.size() / 1e6:.0f} MB, {a.pairs} pairs; "
+              "floor: cat of all, cp of one")
     seen, threads = bandwidth(f.files[0])
     say_bandwidth(paper, seen, threads)
     main = paper.table("rows", "Against the floor:", COLUMNS)

@@ -4,7 +4,8 @@ Both come from PyPI into virtual environments of their own (build/venv-peers, so
 peers installs them; bench/peers/*.txt are their versions). Each pair is the peer, then ladle with the
 same recipe or flags, output removed before. `starts in` is the peer's time on a model of two small
 layers: what it takes to import everything. Memory of a peer is that of all its processes together, once
-with the mapped pages of the input files (Pss) and once without (own); ladle maps no weights.
+with the mapped pages of the input files (Pss) and once without (own); ladle maps no weights. `cores s` is
+user and system time of all cores.
 SPDX-License-Identifier: Apache-2.0"""
 import os, time
 
@@ -78,7 +79,9 @@ def one(a, peer, case, models):
     taken = measure.pairs(a.pairs, lambda: run_peer(peer, case, models, watch), lambda: f.merge(case, "--no-fsync"), 0)
     r = measure.Ratios(taken, upside_down=True)
     return {"peer": peer, "method": case.name, "peer_seconds": r.first, "starts_seconds": starts, "seconds": r.second,
-            **r.row(), "peer_mib": watch.all, "peer_own_mib": watch.own, "peak_mib": max(m.peak_mib for _, m in taken)}
+            **r.row(), "peer_mib": watch.all, "peer_own_mib": watch.own,
+            "peer_cpu_seconds": measure.median_of([p for p, _ in taken], "cpu"),
+            "cpu_seconds": measure.median_of([m for _, m in taken], "cpu"), "peak_mib": max(m.peak_mib for _, m in taken)}
 
 
 def run(a):
@@ -93,7 +96,8 @@ def run(a):
     t = paper.table("rows", "The same merge by others:", [
         ("by", 9, table.text("peer")), ("method", 15, table.text("method")), ("its s", 7, table.number("peer_seconds", 1)),
         ("starts in", 9, table.number("starts_seconds", 1)), ("ladle s", 7, table.number("seconds")),
-        ("times (least - most)", 22, lambda r: f"{r['ratio']:.1f} ({r['min']:.1f} - {r['max']:.1f})"),
+        ("times (least - most)", 20, lambda r: f"{r['ratio']:.0f} ({r['min']:.0f} - {r['max']:.0f})"),
+        ("its cores s", 11, table.number("peer_cpu_seconds", 1)), ("ladle's", 7, table.number("cpu_seconds")),
         ("its MiB", 7, table.number("peer_mib", 0)), ("own", 5, table.number("peer_own_mib", 0)),
         ("ladle MiB", 9, table.number("peak_mib", 0))])
     for peer in have:

@@ -41,7 +41,8 @@ def make(folder, shards, tensors):
         file = f"model-{s + 1:05d}-of-{shards:05d}.safetensors"
         part = all_[len(all_) * s // shards:len(all_) * (s + 1) // shards]
         head = {"__metadata__": {"format": "pt"}}
-        head.update((k, {"dtype": "BF16", "shape": DIMS, "data_offsets": [i * size, (i + 1) * size]}) for i, k in enumerate(part))
+        for i, name in enumerate(part):
+            head[name] = {"dtype": "BF16", "shape": DIMS, "data_offsets": [i * size, (i + 1) * size]}
         words = json.dumps(head, separators=(",", ":")).encode()
         words += b" " * (-len(words) % 8)
         with open(os.path.join(folder, file), "wb") as f:
@@ -50,8 +51,8 @@ def make(folder, shards, tensors):
         where.update((k, file) for k in part)
     config = {"architectures": ["DeepseekV3ForCausalLM"], "model_type": "deepseek_v3", "num_hidden_layers": LAYERS,
               "hidden_size": DIMS[0], "torch_dtype": "bfloat16"}
-    for name, value in (("model.safetensors.index.json", {"metadata": {"total_size": len(all_) * size}, "weight_map": where}),
-                        ("config.json", config)):
+    index = {"metadata": {"total_size": len(all_) * size}, "weight_map": where}
+    for name, value in (("model.safetensors.index.json", index), ("config.json", config)):
         with open(os.path.join(folder, name), "w") as f:
             json.dump(value, f, indent=2)
 

@@ -55,8 +55,8 @@ def by_size(a, paper, models, chosen):
     cols = columns("1x s", "2x s", f"<= {LIMIT_SIZE}")
     cols += [("2x, foretold", 12, table.number("foretold")), ("off by", 6, lambda r: f"{100 * r['off']:+.0f} %"),
              ("a s", 6, table.number("a")), ("b s/GB", 6, table.number("b"))]
-    t = paper.table("size", f"{a.larger} against {a.shape} ({share:.2f} times the bytes), what the smaller one alone foretells, "
-                    "and the line a + b * GB of one checkpoint through both:", cols)
+    t = paper.table("size", f"{a.larger} against {a.shape} ({share:.2f} times the bytes), what the smaller one "
+                    "alone foretells, and the line a + b * GB of one checkpoint through both:", cols)
     for case in chosen:
         _, r, row = compare(case, a, lambda: small.merge(case, "--no-fsync"), lambda: big.merge(case, "--no-fsync"))
         a_, b = paper_.line(r.first, models.size() / 1e9, r.second, larger.size() / 1e9)
