@@ -32,6 +32,7 @@ static volatile double sink;
 static const uint32_t key[2] = { 1, 2 };
 static uint64_t nans, infs;
 static struct ldl_census census;
+static struct ldl_bracket bracket = { 0x3b000000u, 0x3b010000u, 0x3b040000u, 0, 0, 0, 0 };
 
 CASE(decode_bf16, k->decode[LDL_BF16](m.z, m.raw, N))
 CASE(decode_f16, k->decode[LDL_F16](m.z, m.raw, N))
@@ -61,6 +62,8 @@ CASE(mag_max, sink = k->mag_max(m.x, N))
 CASE(sum_squares, sink = k->sum_squares(m.x, N))
 CASE(dot, sink = k->dot(m.x, m.y, N))
 CASE(census, k->census(&census, m.bins, m.x, N, 0x3a000000u, 0x3c000000u, 14))
+CASE(bracket, sink = (double)k->bracket(&bracket, m.draw, m.x, N))
+CASE(sums_above, k->sums_above(m.x, N, 0x3c000000u, m.d, m.d + 1))
 
 static const struct row {
     const char *name;
@@ -95,6 +98,8 @@ static const struct row {
     { "sum_squares", run_sum_squares, 4 },
     { "dot", run_dot, 8 },
     { "census", run_census, 4 },
+    { "bracket", run_bracket, 4 },
+    { "sums_above", run_sums_above, 4 },
 };
 
 static double now(void)

@@ -101,10 +101,10 @@ def xxh64(data, seed):
 
 
 def philox(seed, name, model, n):
-    """The draws of elements 0 .. n-1: uint32. Philox4x32-10, Salmon et al. 2011."""
+    """The draws of elements 0 .. n-1: uint32. Philox4x32-10, Salmon et al. 2011; see docs/random-numbers.md."""
     h = xxh64(name.encode(), seed)
     k0, k1 = h & 0xFFFFFFFF, h >> 32
-    block = np.arange((n + 3) // 4, dtype=np.uint64)
+    block = np.arange((n + 511) // 512 * 64, dtype=np.uint64)
     low = np.uint64(0xFFFFFFFF)
     a, b = block & low, block >> np.uint64(32)
     c, d = np.full_like(a, model), np.zeros_like(a)
@@ -113,7 +113,8 @@ def philox(seed, name, model, n):
         a, b, c, d = (p1 >> np.uint64(32)) ^ b ^ np.uint64(k0), p1 & low, \
             (p0 >> np.uint64(32)) ^ d ^ np.uint64(k1), p0 & low
         k0, k1 = (k0 + 0x9E3779B9) & 0xFFFFFFFF, (k1 + 0xBB67AE85) & 0xFFFFFFFF
-    return np.stack([a, b, c, d], 1).ravel()[:n].astype(np.uint32)
+    words = np.stack([w.reshape(-1, 64) for w in (a, b, c, d)], 1).astype(np.uint32)
+    return np.concatenate([words, words << np.uint32(16) | words >> np.uint32(16)], 1).ravel()[:n]
 
 
 # ---- sparsifiers: one model's task vector, f32 ----

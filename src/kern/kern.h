@@ -18,14 +18,18 @@
 
 /* Magnitudes are compared as integers: the bits of |x|. 0 <= finite < inf < NaN. */
 #define LDL_MAG_INF  0x7f800000u
+#define LDL_MAG_NAN  0x7f800001u /* what those that count NaN as equal take all of them for */
 #define LDL_MAG_LAST 0x7fffffffu
 
-/* What ldl_kern.census found in one run of elements (adds to what is there). */
+/* What ldl_kern.census and bracket found in runs of elements (both add to what is there). A NaN of any
+ * payload is LDL_MAG_NAN. */
 struct ldl_census {
     uint64_t below;     /* elements with magnitude < from */
     uint32_t above_min; /* smallest magnitude > to; LDL_MAG_LAST + 1 when there is none */
-    double sum;         /* of all magnitudes */
-    double sum_above;   /* of magnitudes > to */
+};
+struct ldl_bracket {
+    uint32_t from, at, to;                 /* from <= at <= to: given */
+    uint64_t below, on_from, on_at, on_to; /* elements < from, and equal to each of the three */
 };
 
 /* Of a row of elements, to make probabilities of them: exp(x - most) * factor. */
@@ -128,8 +132,15 @@ struct ldl_kern {
     /* x = bit i ? x * factor : 0; bit i is in bits[i / 32], the lowest first. */
     void (*keep_bits)(float *x, const uint32_t *bits, float factor, size_t n);
 
-    /* Philox4x32-10. The draw of element i is word i%4 of the block with counter
-     * { (i/4) low, (i/4) high, c2, c3 } under key { k0, k1 }. first may be any element. */
+    /* The other way: bits of on, which is 0 or 1; the last word is filled with zeros. */
+    void (*pack)(uint32_t *bits, const uint32_t *on, size_t n);
+    /* bin = 0 where x is 0, else 1 + (magnitude - lo >> shift), within 1 .. last; last below 2^16. */
+    void (*mag_bins)(uint16_t *bin, const float *x, size_t n, uint32_t lo, int shift,
+                     uint32_t last);
+
+    /* Philox4x32-10, 512 draws from each 64 blocks. Element 512*g + r: word r/64 % 4 of the block with
+     * counter { b low, b high, c2, c3 }, b = 64*g + r%64, under key { k0, k1 }; rotated by 16 bits where
+     * r >= 256. first may be any element. */
     void (*philox)(uint32_t *out, uint64_t first, size_t n, const uint32_t key[2], uint32_t c2,
                    uint32_t c3);
 
@@ -144,7 +155,14 @@ struct ldl_kern {
     double (*sum_mags)(const float *x, size_t n);
     double (*dot)(const float *x, const float *y, size_t n);
 
-    /* Counts magnitudes: those in [from, to] go into bins[(mag - from) >> shift]. */
+    /* Of magnitudes: all, and those above `to`. */
+    void (*sums_above)(const float *x, size_t n, uint32_t to, double *all, double *above);
+
+    /* Counting, for reduce/kth.h; a NaN of any payload is LDL_MAG_NAN. magnitudes: all. bracket: counts those
+     * of b, and moves the others between b->from and b->to into `inside`, which has room for n; their
+     * number. census: those in [from, to] go into bins[(mag - from) >> shift]. */
+    void (*magnitudes)(uint32_t *o, const float *x, size_t n);
+    size_t (*bracket)(struct ldl_bracket *b, uint32_t *inside, const float *x, size_t n);
     void (*census)(struct ldl_census *c, uint64_t *bins, const float *x, size_t n, uint32_t from,
                    uint32_t to, int shift);
 };

@@ -1,7 +1,7 @@
 /* kern_level.c -- the kernel table of one SIMD level. Compiled once per level with its own -march
  * and -DLDL_LEVEL=v2 (v3, v4, base); kern.c chooses among the tables. */
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "kern/kern_exp.h"
+#include "kern/kern_philox.h"
 
 #define PASTE2(a, b) a##b
 #define PASTE(a, b)  PASTE2(a, b)
@@ -66,6 +66,8 @@ const struct ldl_kern PASTE(ldl_kern_, LDL_LEVEL) = {
     .keep_each = keep_each,
     .keep_ranked = keep_ranked,
     .keep_bits = keep_bits,
+    .pack = pack,
+    .mag_bins = mag_bins,
     .philox = philox,
     .mag_max = mag_max,
     .band_count = band_count,
@@ -73,5 +75,8 @@ const struct ldl_kern PASTE(ldl_kern_, LDL_LEVEL) = {
     .sum_squares = sum_squares,
     .sum_mags = sum_mags,
     .dot = dot,
+    .sums_above = sums_above,
+    .magnitudes = magnitudes,
+    .bracket = bracket,
     .census = census,
 };

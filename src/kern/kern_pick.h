@@ -47,10 +47,43 @@ static void keep_ranked(float *restrict x, uint32_t *restrict on, const uint32_t
     }
 }
 
+/* Word by word, so that a word's bits go to lanes by constant shifts. */
 static void keep_bits(float *restrict x, const uint32_t *restrict bits, float factor, size_t n)
 {
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i + 32 <= n; i += 32) {
+        uint32_t word = bits[i / 32];
+        for (uint32_t l = 0; l < 32; l++) {
+            uint32_t stays = 0u - (word >> l & 1u);
+            x[i + l] = float_of(bits_of(x[i + l] * factor) & stays);
+        }
+    }
+    for (size_t i = n / 32 * 32; i < n; i++) {
         uint32_t stays = 0u - (bits[i / 32] >> (i % 32) & 1u);
         x[i] = float_of(bits_of(x[i] * factor) & stays);
+    }
+}
+
+static void pack(uint32_t *restrict bits, const uint32_t *restrict on, size_t n)
+{
+    for (size_t i = 0; i < n; i += 32) {
+        uint32_t word = 0;
+        if (n - i >= 32)
+            for (uint32_t l = 0; l < 32; l++)
+                word |= on[i + l] << l;
+        else
+            for (size_t l = 0; l < n - i; l++)
+                word |= on[i + l] << l;
+        bits[i / 32] = word;
+    }
+}
+
+static void mag_bins(uint16_t *restrict bin, const float *restrict x, size_t n, uint32_t lo,
+                     int shift, uint32_t last)
+{
+    for (size_t i = 0; i < n; i++) {
+        uint32_t a = bits_of(x[i]) & 0x7fffffffu;
+        uint32_t b = (((a > lo ? a : lo) - lo) >> shift) + 1;
+        b = b < last ? b : last;
+        bin[i] = (uint16_t)(a ? b : 0);
     }
 }

@@ -1,22 +1,59 @@
-/* row.c -- see row.h. A key is (magnitude, index), so that sorted keys say where each element is. */
+/* row.c -- see row.h.
+ *
+ * Magnitudes are counted in bins of 1/64 octave or less, for 16 octaves below the row's largest; 0 has a bin
+ * of its own. The magnitudes of bf16 task vectors have few bits, so nearly every bin holds one
+ * magnitude, and the counts before it are its rank: nothing is moved. Elements of bins that hold
+ * several are sorted, each bin by itself. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kern/row.h"
-#include "kern/kern.h"
+#include "base/mem.h"
 
 #include <string.h>
 
-enum { DIGITS = 4, RADIX = 256, FEW = 48 };
+enum { BINS = 4096, DIGITS = 4, RADIX = 256, FEW = 48 };
 
-static void make_keys(uint64_t *key, const float *x, size_t n)
+struct ldl_row_bins {
+    uint32_t count[BINS], end[BINS]; /* elements; where the next one goes among the keys */
+    uint32_t value[BINS];            /* a magnitude that is in the bin */
+    uint32_t rank2[BINS];
+    unsigned char mixed[BINS]; /* it is not the only one */
+};
+
+int ldl_row_room_make(struct ldl_row_room *room, size_t n)
 {
-    for (size_t i = 0; i < n; i++) {
-        uint32_t u;
-        memcpy(&u, &x[i], sizeof u);
-        u &= 0x7fffffffu;
-        u = u < LDL_MAG_INF + 1 ? u : LDL_MAG_INF + 1;
-        key[i] = (uint64_t)u << 32 | i;
-    }
+    *room = (struct ldl_row_room){ .bins = ldl_calloc(1, sizeof *room->bins),
+                                   .bin = ldl_alloc(n * sizeof *room->bin),
+                                   .key = ldl_alloc(n * sizeof *room->key),
+                                   .tmp = ldl_alloc(n * sizeof *room->tmp) };
+    if (room->bins && room->bin && room->key && room->tmp)
+        return 0;
+    ldl_row_room_free(room);
+    return -1;
 }
+
+void ldl_row_room_free(struct ldl_row_room *room)
+{
+    ldl_free(room->bins);
+    ldl_free(room->bin);
+    ldl_free(room->key);
+    ldl_free(room->tmp);
+    *room = (struct ldl_row_room){ 0 };
+}
+
+uint64_t ldl_row_room_bytes(uint64_t n)
+{
+    return sizeof(struct ldl_row_bins) + n * (sizeof(uint16_t) + 2 * sizeof(uint64_t));
+}
+
+static inline uint32_t mag_of(float x)
+{
+    uint32_t u;
+    memcpy(&u, &x, sizeof u);
+    u &= 0x7fffffffu;
+    return u < LDL_MAG_NAN ? u : LDL_MAG_NAN;
+}
+
+/* ---- a bin that holds several magnitudes: keys are (magnitude, index) ---- */
 
 static void insertion_sort(uint64_t *key, size_t n)
 {
@@ -34,7 +71,7 @@ static unsigned digit(uint64_t key, int d)
     return (unsigned)(key >> (32 + 8 * d)) & (RADIX - 1);
 }
 
-/* Keys come in the order of their index, and each step is stable: only the magnitude is looked at. */
+/* By the magnitude alone: the order of equals does not matter. */
 static void radix_sort(uint64_t *key, uint64_t *tmp, size_t n)
 {
     uint32_t count[DIGITS][RADIX] = { { 0 } };
@@ -61,9 +98,9 @@ static void radix_sort(uint64_t *key, uint64_t *tmp, size_t n)
         memcpy(key, from, n * sizeof *key);
 }
 
-void ldl_row_ranks(uint32_t *rank2, uint64_t *key, uint64_t *tmp, const float *x, size_t n)
+/* The keys of one bin, which comes after `before` elements of the row. */
+static void rank_bin(uint32_t *rank2, uint64_t *key, uint64_t *tmp, size_t n, size_t before)
 {
-    make_keys(key, x, n);
     if (n <= FEW)
         insertion_sort(key, n);
     else
@@ -73,21 +110,93 @@ void ldl_row_ranks(uint32_t *rank2, uint64_t *key, uint64_t *tmp, const float *x
         while (end < n && key[end] >> 32 == key[first] >> 32)
             end++;
         for (size_t i = first; i < end; i++)
-            rank2[(uint32_t)key[i]] = (uint32_t)(first + end - 1);
+            rank2[(uint32_t)key[i]] = (uint32_t)(2 * before + first + end - 1);
         first = end;
     }
 }
 
-void ldl_bits_set(uint32_t *bits, uint64_t first, const uint32_t *on, size_t n)
+static void rank_mixed(struct ldl_row_room *room, uint32_t bins, uint32_t *rank2, const float *x,
+                       size_t n)
 {
-    for (size_t i = 0; i < n;) {
-        unsigned at = (unsigned)((first + i) % 32);
-        size_t run = n - i < 32 - at ? n - i : 32 - at;
-        uint32_t word = 0;
-        for (size_t l = 0; l < run; l++)
-            word |= on[i + l] << (at + l);
-        if (word)
-            __atomic_fetch_or(&bits[(first + i) / 32], word, __ATOMIC_RELAXED);
-        i += run;
+    struct ldl_row_bins *b = room->bins;
+    for (size_t i = 0; i < n; i++)
+        b->mixed[room->bin[i]] |= b->value[room->bin[i]] != mag_of(x[i]);
+    for (size_t bin = 0; bin < bins; bin++) /* where the bin's first element goes */
+        b->end[bin] = (b->rank2[bin] + 1 - b->count[bin]) / 2;
+    for (size_t i = 0; i < n; i++) {
+        uint32_t bin = room->bin[i];
+        if (b->mixed[bin])
+            room->key[b->end[bin]++] = (uint64_t)mag_of(x[i]) << 32 | i;
+    }
+    for (size_t bin = 0; bin < bins; bin++) {
+        size_t count = b->count[bin], first = b->end[bin] - count;
+        if (b->mixed[bin])
+            rank_bin(rank2, room->key + first, room->tmp, count, first);
+        b->mixed[bin] = 0;
+    }
+}
+
+/* ---- the row ---- */
+
+/* How many bins, and how wide: clearing and adding them up must not cost more than the elements. */
+struct grid {
+    uint32_t bins;
+    int shift;
+};
+
+static struct grid grid_of(size_t n)
+{
+    if (n < 2048)
+        return (struct grid){ 1024, 17 };
+    return n < 16384 ? (struct grid){ 2048, 16 } : (struct grid){ BINS, 15 };
+}
+
+static void count_bins(struct ldl_row_bins *b, uint32_t bins, const uint16_t *bin, const float *x,
+                       size_t n)
+{
+    uint32_t before = 0;
+    memset(b->count, 0, bins * sizeof *b->count);
+    for (size_t i = 0; i < n; i++) {
+        b->count[bin[i]]++;
+        b->value[bin[i]] = mag_of(x[i]);
+    }
+    for (size_t i = 0; i < bins; i++) {
+        uint32_t count = b->count[i];
+        b->rank2[i] = 2 * before + count - 1;
+        before += count;
+    }
+}
+
+void ldl_row_ranks(const struct ldl_kern *k, struct ldl_row_room *room, uint32_t *rank2,
+                   const float *x, size_t n)
+{
+    struct ldl_row_bins *b = room->bins;
+    struct grid g = grid_of(n);
+    uint32_t most = k->mag_max(x, n), span = (g.bins - 1) << g.shift, mixed = 0;
+    k->mag_bins(room->bin, x, n, most >= span ? most - span + 1 : 1, g.shift, g.bins - 1);
+    count_bins(b, g.bins, room->bin, x, n);
+    for (size_t i = 0; i < n; i++) {
+        uint32_t bin = room->bin[i];
+        rank2[i] = b->rank2[bin];
+        mixed |= b->value[bin] ^ mag_of(x[i]);
+    }
+    if (mixed)
+        rank_mixed(room, g.bins, rank2, x, n);
+}
+
+static void bits_or(uint32_t *bits, uint32_t word)
+{
+    if (word)
+        __atomic_fetch_or(bits, word, __ATOMIC_RELAXED);
+}
+
+void ldl_bits_set(uint32_t *bits, uint64_t first, const uint32_t *from, size_t n)
+{
+    unsigned shift = first % 32;
+    uint32_t *to = bits + first / 32;
+    for (size_t i = 0; i < (n + 31) / 32; i++) {
+        bits_or(&to[i], from[i] << shift);
+        if (shift)
+            bits_or(&to[i + 1], from[i] >> (32 - shift));
     }
 }

@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kern/tally.h"
 #include "base/mem.h"
+#include "kern/kern.h"
 
 #include <string.h>
 
@@ -9,7 +10,8 @@ static inline uint32_t magnitude(float x)
 {
     uint32_t u;
     memcpy(&u, &x, sizeof u);
-    return u & 0x7fffffffu;
+    u &= 0x7fffffffu;
+    return u < LDL_MAG_NAN ? u : LDL_MAG_NAN;
 }
 
 /* ---- tally ---- */

@@ -206,7 +206,8 @@ static int join_divergences(struct state *st, struct ldl_err *err)
     }
     for (uint64_t i = 0; rc == 0 && i < QUARTERS; i++) {
         uint64_t whole = (st->n - 1) / 4 * (i + 1), rest = (st->n - 1) % 4 * (i + 1) / 4;
-        rc = ldl_kth_begin(&st->kth[i], st->k, st->n, LDL_BLOCK, whole + rest, whole + rest, err);
+        rc =
+            ldl_kth_begin(&st->kth[i], st->k, st->n, LDL_BLOCK, whole + rest, whole + rest, 0, err);
     }
     return rc;
 }

@@ -8,7 +8,7 @@ int ldl_cut_begin(struct ldl_cut *c, const struct ldl_kern *k, uint64_t n, uint6
     *c = (struct ldl_cut){ .k = k, .n = n, .rank = rank, .block_elems = block, .order = order };
     c->blocks = (n + block - 1) / block;
     if (rank > 0 && rank < n)
-        return ldl_kth_begin(&c->kth, k, n, block, rank, rank, err);
+        return ldl_kth_begin(&c->kth, k, n, block, rank, rank, 0, err);
     /* All are high, or none is: no magnitude is at the cut. */
     c->step = LDL_CUT_DONE;
     c->from = c->to = rank ? LDL_MAG_LAST + 1u : 0;
@@ -59,20 +59,29 @@ static void finish(struct ldl_cut *c, uint64_t block, uint64_t rest)
     ldl_cut_end(c);
 }
 
-/* The magnitude is known. kth tells NaN by their payloads, so with them counts begin anew. */
+/* How many ties each block has is known. */
+static void place(struct ldl_cut *c, const uint32_t *ties)
+{
+    uint64_t ahead = ties_ahead(c, c->kth.on_lo, c->kth.below_lo), b = 0;
+    while (b < c->blocks && ties[b] <= ahead)
+        ahead -= ties[b++];
+    finish(c, b, ahead);
+}
+
 static int found(struct ldl_cut *c, struct ldl_err *err)
 {
     const struct ldl_kth *kth = &c->kth;
-    int nan = kth->mag_lo > LDL_MAG_INF;
-    c->from = nan ? LDL_MAG_INF + 1 : kth->mag_lo;
-    c->to = nan ? LDL_MAG_LAST + 1u : kth->mag_lo + 1;
-    if (!nan) {
-        uint64_t ties = kth->count[kth->mag_lo - kth->from];
-        uint64_t ahead = ties_ahead(c, ties, kth->below_lo);
-        if (ahead == 0 || ahead == ties) {
-            finish(c, ahead ? c->blocks : 0, 0);
-            return 0;
-        }
+    const uint32_t *ties = ldl_kth_on_lo(kth);
+    uint64_t ahead = ties_ahead(c, kth->on_lo, kth->below_lo);
+    c->from = kth->mag_lo;
+    c->to = kth->mag_lo == LDL_MAG_NAN ? LDL_MAG_LAST + 1u : kth->mag_lo + 1;
+    if (ahead == 0 || ahead == kth->on_lo) {
+        finish(c, ahead ? c->blocks : 0, 0);
+        return 0;
+    }
+    if (ties) {
+        place(c, ties);
+        return 0;
     }
     c->ties = ldl_calloc(c->blocks, sizeof *c->ties);
     if (!c->ties)
@@ -81,27 +90,14 @@ static int found(struct ldl_cut *c, struct ldl_err *err)
     return 0;
 }
 
-static void place(struct ldl_cut *c)
-{
-    uint64_t ties = 0, below = c->kth.below_lo, b = 0;
-    for (uint64_t i = 0; i < c->blocks; i++)
-        ties += c->ties[i];
-    if (c->from > LDL_MAG_INF)
-        below = c->n - ties;
-    uint64_t ahead = ties_ahead(c, ties, below);
-    while (b < c->blocks && c->ties[b] <= ahead)
-        ahead -= c->ties[b++];
-    finish(c, b, ahead);
-}
-
 int ldl_cut_solve(struct ldl_cut *c, struct ldl_kth_acc *const *acc, size_t n, struct ldl_err *err)
 {
     if (c->step == LDL_CUT_FINDING) {
         int rc = ldl_kth_solve(&c->kth, acc, n, err);
-        return rc || !c->kth.done ? rc : found(c, err);
+        return rc || ldl_kth_stride(&c->kth) ? rc : found(c, err);
     }
     if (c->step == LDL_CUT_COUNTING)
-        place(c);
+        place(c, c->ties);
     return 0;
 }
 

@@ -2,7 +2,8 @@
  * they were sorted by magnitude and, where magnitudes are equal, by index. Nothing is sorted:
  *
  *     the magnitude at the cut          kth.h
- *     ties: how many of each block      one more round, only when the cut goes through the equals
+ *     ties: how many of each block      from kth.h's bracket; else one more round, only when the cut
+ *                                       goes through the equals
  *
  * The answer is a magnitude and a place: of the elements with that magnitude, those ahead of the place
  * are on one side, the others on the other. All NaN are equal here, and larger than infinity: what

@@ -1,8 +1,14 @@
 /* draw.h -- the random number of an element: counter-based, never a stream.
  *
  *     key     = XXH64(tensor name, seed), low and high half
- *     counter = { (element / 4) low, (element / 4) high, model number, 0 }
- *     draw    = word element % 4 of Philox4x32-10(counter, key), uniform in 0 .. 2^32-1
+ *     g, r    = element / 512, element % 512;    b = 64*g + r%64
+ *     counter = { b low, b high, model number, 0 }
+ *     draw    = word r/64 % 4 of Philox4x32-10(counter, key), uniform in 0 .. 2^32-1;
+ *               rotated by 16 bits where r >= 256
+ *
+ * Each word makes two draws, so they cost half. Both are uniform; the two know of each other only what
+ * lies in the low halves, which decides about one comparison in 2^16. Words are laid out as vectors
+ * make them.
  *
  * So element 12345 of a tensor gets the same draw on any machine, for any thread count, in any
  * order. This is a stable format: changing it changes what published merges come out as. */

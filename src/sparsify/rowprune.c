@@ -42,7 +42,7 @@ struct state {
 };
 
 struct acc {
-    uint64_t *key, *tmp;
+    struct ldl_row_room room;
     uint32_t *rank2;
     uint32_t draw[LDL_BLOCK], on[LDL_BLOCK];
 };
@@ -113,8 +113,7 @@ static uint64_t stride(const void *state)
 static void acc_end(void *acc)
 {
     struct acc *a = acc;
-    ldl_free(a->key);
-    ldl_free(a->tmp);
+    ldl_row_room_free(&a->room);
     ldl_free(a->rank2);
 }
 
@@ -122,10 +121,8 @@ static int acc_begin(void *state, void *acc, struct ldl_err *err)
 {
     size_t n = ldl_rows_longest(&((struct state *)state)->rows);
     struct acc *a = acc;
-    a->key = ldl_alloc(n * sizeof *a->key);
-    a->tmp = ldl_alloc(n * sizeof *a->tmp);
     a->rank2 = ldl_alloc(n * sizeof *a->rank2);
-    return a->key && a->tmp && a->rank2 ? 0 : ldl_oom(err);
+    return a->rank2 && ldl_row_room_make(&a->room, n) == 0 ? 0 : ldl_oom(err);
 }
 
 struct context {
@@ -142,13 +139,14 @@ static void decide_row(void *context, const struct ldl_row *row)
         p -= st->p.epsilon;
         step = st->p.epsilon / (double)(row->n - 1); /* of half a rank */
     }
-    ldl_row_ranks(a->rank2, a->key, a->tmp, row->x, row->n);
+    ldl_row_ranks(st->k, &a->room, a->rank2, row->x, row->n);
     for (size_t at = 0; at < row->n; at += LDL_BLOCK) {
         size_t n = LDL_MIN(row->n - at, (size_t)LDL_BLOCK);
         float *x = row->x + at;
         ldl_draw(&st->draw, st->k, a->draw, row->first + at, n);
         st->k->keep_ranked(x, a->on, a->draw, a->rank2 + at, p, step, n);
-        ldl_bits_set(st->bits, row->first + at, a->on, n);
+        st->k->pack(a->draw, a->on, n);
+        ldl_bits_set(st->bits, row->first + at, a->draw, n);
         if (st->p.rescale)
             sum += st->k->sum_mags(x, n);
     }
@@ -209,8 +207,8 @@ static uint64_t state_bytes(uint64_t n)
 
 static uint64_t acc_bytes(uint64_t n)
 {
-    return sizeof(struct acc) +
-           LDL_MIN(n, (uint64_t)LDL_ROW_MOST) * (2 * sizeof(uint64_t) + sizeof(uint32_t));
+    uint64_t longest = LDL_MIN(n, (uint64_t)LDL_ROW_MOST);
+    return sizeof(struct acc) + ldl_row_room_bytes(longest) + longest * sizeof(uint32_t);
 }
 
 const struct ldl_sparsifier ldl_sparsifier_rowprune = {

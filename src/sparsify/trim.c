@@ -45,7 +45,7 @@ static int begin(void **out, const struct ldl_subject *s, const void *p, struct 
     if (lo > s->n - 1)
         lo = s->n - 1;
     st->fraction = v - (double)lo;
-    int rc = ldl_kth_begin(&st->kth, s->k, s->n, LDL_BLOCK, lo, LDL_MIN(lo + 1, s->n - 1), err);
+    int rc = ldl_kth_begin(&st->kth, s->k, s->n, LDL_BLOCK, lo, LDL_MIN(lo + 1, s->n - 1), 1, err);
     if (rc) {
         ldl_free(st);
         return rc;
@@ -117,7 +117,7 @@ static int solve(void *state, void *const *acc, size_t naccs, struct ldl_err *er
 {
     struct state *st = state;
     int rc = ldl_kth_solve(&st->kth, (struct ldl_kth_acc *const *)acc, naccs, err);
-    if (rc == 0 && st->kth.done) {
+    if (rc == 0 && ldl_kth_stride(&st->kth) == 0) {
         decide(st);
         ldl_kth_end(&st->kth);
     }

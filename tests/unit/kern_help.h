@@ -67,12 +67,13 @@ static int fill(void **state)
                 __VA_ARGS__                                                                        \
             }
 
-static float got[ROOM], want[ROOM];
+UNUSED static float got[ROOM], want[ROOM];
 UNUSED static double dgot[ROOM], dwant[ROOM];
 
 /* NaNs may differ in sign and payload before encode (operand order is the compiler's): compare
  * them as NaN, everything else by bits. */
-static void same(const float *a, const float *b, size_t n, const char *what, const char *level)
+UNUSED static void same(const float *a, const float *b, size_t n, const char *what,
+                        const char *level)
 {
     for (size_t i = 0; i < n; i++)
         if (to_bits(a[i]) != to_bits(b[i]) && !(isnan(a[i]) && isnan(b[i])))

@@ -6,14 +6,15 @@
 static void ranked(void **state)
 {
     static uint32_t draw[ROOM], rank2[ROOM], on[ROOM], bits[ROOM / 32 + 1], some[ROOM / 32 + 1];
-    static uint64_t key[ROOM], tmp[ROOM];
+    struct ldl_row_room room;
     (void)state;
+    assert_int_equal(ldl_row_room_make(&room, ROOM), 0);
     for (int i = 0; i < ROOM; i++)
         draw[i] = next();
     EACH({
         if (n > 1100)
             continue; /* counting is quadratic */
-        ldl_row_ranks(rank2, key, tmp, x, n);
+        ldl_row_ranks(k, &room, rank2, x, n);
         for (size_t i = 0; i < n; i++) {
             size_t below = 0, equal = 0;
             for (size_t j = 0; j < n; j++) {
@@ -26,8 +27,10 @@ static void ranked(void **state)
         memcpy(got, x, n * 4);
         k->keep_ranked(got, on, draw, rank2, 0.2, 0.3 / (double)(n + 1), n);
         memset(bits, 0, sizeof bits);
-        ldl_bits_set(bits, off, on, n / 2); /* in two parts, which share a word */
-        ldl_bits_set(bits, off + n / 2, on + n / 2, n - n / 2);
+        k->pack(some, on, n / 2); /* in two parts, which share a word */
+        ldl_bits_set(bits, off, some, n / 2);
+        k->pack(some, on + n / 2, n - n / 2);
+        ldl_bits_set(bits, off + n / 2, some, n - n / 2);
         for (size_t i = 0; i < n; i++) {
             double p = 0.2 + 0.3 / (double)(n + 1) * rank2[i];
             int stays = (double)draw[i] < p * 4294967296.0;
@@ -44,6 +47,55 @@ static void ranked(void **state)
         for (size_t i = 0; i < n; i++)
             want[i] = some[i / 32] >> i % 32 & 1 ? x[i] * 1.5f : 0.0f;
         same(got, want, n, "keep_bits", k->level);
+    })
+    ldl_row_room_free(&room);
+}
+
+/* Rows of one magnitude for each bin, of several (many of them in one), and of huge spread. */
+static void ranks_by_bin(void **state)
+{
+    static uint32_t rank2[ROOM];
+    static float x[4000];
+    struct ldl_row_room room;
+    const struct ldl_kern *k = ldl_kern_all()[0];
+    (void)state;
+    assert_int_equal(ldl_row_room_make(&room, 4000), 0);
+    for (int kind = 0; kind < 10; kind++) {
+        size_t n = kind < 5 ? 1200 : 4000;
+        for (size_t i = 0; i < n; i++) {
+            uint32_t u = next();
+            float g = (float)(int32_t)u * 0x1p-31f;
+            x[i] = kind % 5 == 0   ? (float)((int)(g * 90) * 0x1p-14)
+                   : kind % 5 == 1 ? g
+                   : kind % 5 == 2 ? from_bits(0x3c000000u + u % 500)
+                   : kind % 5 == 3 ? ldexpf(g, -(int)(u % 120))
+                                   : (u % 3 ? 0.0f : g * g * g);
+        }
+        ldl_row_ranks(k, &room, rank2, x, n);
+        for (size_t i = 0; i < n; i++) {
+            size_t below = 0, equal = 0;
+            for (size_t j = 0; j < n; j++) {
+                below += fabsf(x[j]) < fabsf(x[i]);
+                equal += fabsf(x[j]) == fabsf(x[i]);
+            }
+            assert_int_equal(rank2[i], 2 * below + equal - 1);
+        }
+    }
+    ldl_row_room_free(&room);
+}
+
+static void bin_numbers(void **state)
+{
+    static uint16_t bin[ROOM];
+    (void)state;
+    EACH({
+        uint32_t lo = 0x3a000000u;
+        k->mag_bins(bin, x, n, lo, 15, 1000);
+        for (size_t i = 0; i < n; i++) {
+            uint32_t mag = to_bits(x[i]) & 0x7fffffffu;
+            uint32_t b = mag < lo ? 1 : 1 + ((mag - lo) >> 15);
+            assert_int_equal(bin[i], !mag ? 0 : b < 1000 ? b : 1000);
+        }
     })
 }
 
@@ -82,6 +134,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bands),
         cmocka_unit_test(ranked),
+        cmocka_unit_test(ranks_by_bin),
+        cmocka_unit_test(bin_numbers),
     };
     return cmocka_run_group_tests_name("kern_pick", tests, fill, NULL);
 }

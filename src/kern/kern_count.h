@@ -1,0 +1,122 @@
+/* kern_count.h -- what counts magnitudes; the fifth part of the kernels' body.
+ *
+ * What can be told of many elements at once is told by vectors; single ones are only looked at where
+ * there are some, and are moved together without a branch: of bf16 task vectors a tenth and more share
+ * the magnitude that is looked for, which no branch predictor can guess. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "kern/kern_exp.h"
+
+enum { COUNT_RUN = 64 };
+
+static inline uint32_t mag_of(float x)
+{
+    uint32_t a = bits_of(x) & 0x7fffffffu;
+    return a < LDL_MAG_NAN ? a : LDL_MAG_NAN;
+}
+
+static void magnitudes(uint32_t *restrict o, const float *restrict x, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        o[i] = mag_of(x[i]);
+}
+
+static void sums_above(const float *x, size_t n, uint32_t to, double *all_sum, double *above_sum)
+{
+    double all[LANES] = { 0 }, above[LANES] = { 0 };
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        for (int l = 0; l < LANES; l++) {
+            uint32_t a = bits_of(x[i + l]) & 0x7fffffffu;
+            all[l] += (double)float_of(a);
+            above[l] += (double)float_of(a & (0u - (uint32_t)(a > to)));
+        }
+    for (int l = 0; i < n; i++, l++) {
+        uint32_t a = bits_of(x[i]) & 0x7fffffffu;
+        all[l] += (double)float_of(a);
+        above[l] += (double)float_of(a & (0u - (uint32_t)(a > to)));
+    }
+    *all_sum = fold(all);
+    *above_sum = fold(above);
+}
+
+/* ---- bracket ---- */
+
+static void bracket_counts(struct ldl_bracket *b, const float *x, size_t n)
+{
+    uint32_t from = b->from, at = b->at, to = b->to;
+    uint32_t below = 0, on_from = 0, on_at = 0, on_to = 0;
+    for (size_t i = 0; i < n; i++) {
+        uint32_t a = mag_of(x[i]);
+        below += a < from;
+        on_from += a == from;
+        on_at += a == at;
+        on_to += a == to;
+    }
+    b->below += below;
+    b->on_from += on_from;
+    b->on_at += on_at;
+    b->on_to += on_to;
+}
+
+/* Strictly between from and to is one comparison: a - (from + 1) < span. */
+static size_t bracket(struct ldl_bracket *b, uint32_t *restrict inside, const float *restrict x,
+                      size_t n)
+{
+    uint32_t from = b->from, at = b->at, to = b->to;
+    uint32_t first = from + 1, span = to > from ? to - from - 1 : 0;
+    size_t count = 0;
+    bracket_counts(b, x, n);
+    for (size_t i = 0; i < n; i += COUNT_RUN) {
+        size_t run = n - i < COUNT_RUN ? n - i : COUNT_RUN;
+        uint32_t any = 0;
+        for (size_t l = 0; l < run; l++) {
+            uint32_t a = mag_of(x[i + l]);
+            any |= (uint32_t)(a - first < span) & (uint32_t)(a != at);
+        }
+        for (size_t l = 0; any && l < run; l++) {
+            uint32_t a = mag_of(x[i + l]);
+            inside[count] = a;
+            count += (a - first < span) & (a != at);
+        }
+    }
+    return count;
+}
+
+/* ---- census ---- */
+
+static void census_bins(uint64_t *restrict bins, const float *restrict x, size_t n, uint32_t from,
+                        uint32_t span, int shift)
+{
+    uint32_t inside[COUNT_RUN];
+    size_t count = 0;
+    for (size_t i = 0; i < n; i++) {
+        uint32_t a = mag_of(x[i]) - from;
+        inside[count] = a;
+        count += a <= span;
+    }
+    for (size_t i = 0; i < count; i++)
+        bins[inside[i] >> shift]++;
+}
+
+static void census(struct ldl_census *c, uint64_t *bins, const float *x, size_t n, uint32_t from,
+                   uint32_t to, int shift)
+{
+    uint32_t below = 0, above_min = LDL_MAG_LAST + 1u;
+    for (size_t i = 0; i < n; i++) {
+        uint32_t a = mag_of(x[i]);
+        uint32_t beyond = a > to ? a : LDL_MAG_LAST + 1u;
+        below += a < from;
+        above_min = beyond < above_min ? beyond : above_min;
+    }
+    c->below += below;
+    if (above_min < c->above_min)
+        c->above_min = above_min;
+    for (size_t i = 0; i < n; i += COUNT_RUN) {
+        size_t run = n - i < COUNT_RUN ? n - i : COUNT_RUN;
+        uint32_t any = 0;
+        for (size_t l = 0; l < run; l++)
+            any |= (uint32_t)(mag_of(x[i + l]) - from <= to - from);
+        if (any)
+            census_bins(bins, x + i, run, from, to - from, shift);
+    }
+}
