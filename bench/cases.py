@@ -29,13 +29,13 @@ class Case:
         """Words after the program, but for the output (the last word wants it) and what all verbs share."""
         tunes, base = models.tunes(self.takes(n)), models.base() if self.base == BASE else None
         if self.recipe is not None:
-            return ["merge", self.write(models.folder, tunes, base)]
+            return ["merge", self.write(models, tunes, base)]
         if self.words[0] == "convert":
             return ["convert", tunes[0]]
         words = ["merge", *self.words, "--model_path_list", *tunes]
         return words + (["--base_model_path", base] if base else []) + ["--output_path"]
 
-    def write(self, folder, tunes, base):
+    def write(self, models, tunes, base):
         """The recipe's file."""
         method, each, whole = self.recipe
         if self.base == FIRST:
@@ -47,7 +47,7 @@ class Case:
         lines += [f"merge_method: {method}"]
         lines += [f"base_model: {base}"] if base else []
         lines += [f"parameters: {{{whole}}}"] if whole else []
-        path = os.path.join(folder, self.name)
+        path = os.path.join(models.folder, f"{models.shape}-{self.name}")
         with open(path, "w") as f:
             f.write("\n".join(lines + ["dtype: bfloat16"]) + "\n")
         return path
