@@ -223,6 +223,50 @@ def names(report, tmp):
     report.case("slices", refusal(tmp, merge(tmp, sliced, "--tensor-union", out="o3"), "not slices", out="o3"))
 
 
+def apart(report, tmp):
+    """Two models that differ from the base by opposite amounts: model_stock has nowhere to go."""
+    for name, value in (("a", 3), ("b", 1), ("base", 2)):
+        model(tmp, name, value)
+    for rows in ("false", "true"):
+        run = merge(tmp, f"merge_method: model_stock\nbase_model: base\nmodels: [a, b]\nparameters: {{filter_wise: {rows}}}\n", out=f"stock-{rows}")
+        problems = run.problems() or is_equal("values", set(values(tmp, f"stock-{rows}").values()), {2, 3, 4, 5})
+        report.case(f"model_stock of opposites, filter_wise: {rows}", problems)
+
+
+def stacks(report, tmp):
+    """Models of several parts: a gradient goes over each stack of layers; slices would lose layers."""
+    text_part = [f"model.layers.{i}.up.weight" for i in range(3)]
+    vision = [f"visual.blocks.{i}.up.weight" for i in range(5)]
+    for name, value in (("a", 1), ("b", 101)):
+        model(tmp, name, value, names=text_part + vision + NAMES[:2])
+    recipe = "merge_method: slerp\nbase_model: a\nmodels: [b]\nparameters: {t: [0, 1]}\n"
+    run = merge(tmp, recipe)
+    problems = run.problems()
+    if not problems:
+        got = values(tmp)
+        problems = is_equal("places", [round(got[n], 4) for n in text_part + vision], [1, 52, 103, 1, 26, 51, 76, 101])
+    report.case("a gradient over each stack", problems)
+    sliced = "merge_method: passthrough\nslices: [{sources: [{model: a, layer_range: [0, 2]}]}]\n"
+    report.case("slices of several stacks", refusal(tmp, merge(tmp, sliced, out="o2"), "a: slices of a model with several stacks of layers", out="o2"))
+
+
+def options(report, tmp):
+    """The words of mergekit-yaml, mergekit-multi and mergekit-pytorch; docs/coming-from-mergekit.md lists them."""
+    model(tmp, "a", 1)
+    model(tmp, "b", 3)
+    recipe = "merge_method: linear\nparameters: {weight: 1}\nmodels: [a, b]\n"
+    for i, words in enumerate((["-j", "1", "-v"], ["-j1", "-vv"], ["--num-threads", "1", "--gpu-rich", "--device", "cuda", "--write-threads", "2"],
+                               ["-i", "--allow-crimes"], ["-u", "--no-lazy", "-I", "parts"])):
+        run = merge(tmp, recipe, *words, out=f"options{i}")
+        report.case(f"options: {' '.join(words)}", run.problems() or is_equal("value", values(tmp, f"options{i}")[NAMES[0]], 2))
+    run = lt.ladle("merge", "recipe.yml", "--out-path", "named", "--intermediate-dir", "parts", cwd=tmp)
+    problems = run.problems() or is_equal("value", values(tmp, "named")[NAMES[0]], 2)
+    problems += [] if "--intermediate_dir has no effect" in run.err else [run.err]
+    report.case("options: --out-path", problems + (["parts was made"] if os.path.exists(os.path.join(tmp, "parts")) else []))
+    report.case("options: two places", refusal(tmp, merge(tmp, recipe, "--out-path", "x", out="twice"), "--out_path: the output is 'twice' already", out="twice"))
+    report.case("options: -x", refusal(tmp, merge(tmp, recipe, "-x", out="twice"), "unknown flag '-x'", out="twice"))
+
+
 def layer_lists(report, tmp):
     text_of = """{ "num_hidden_layers": 4, "layer_types": [
    "full", "sliding",
@@ -280,7 +324,7 @@ def audit(report, tmp):
 def main():
     lt.need_program()
     report = lt.Report()
-    for part in (slice_bases, chat, modules, several, names, layer_lists, audit):
+    for part in (slice_bases, chat, modules, several, names, apart, stacks, options, layer_lists, audit):
         with lt.workdir() as tmp:
             part(report, tmp)
     return report.done()

@@ -296,7 +296,7 @@ out:
 
 /* ---- the nearest word ---- */
 
-enum { WORD_MAX = 64 };
+enum { WORD_MAX = 64, BEGINNING = 4 };
 
 static int folded(char c)
 {
@@ -348,5 +348,8 @@ const char *ldl_nearest(const char *word, const char *const *list, size_t n)
             found = list[i];
         }
     }
+    for (size_t i = 0; !found && len >= BEGINNING && i < n; i++)
+        if (strncmp(list[i], word, len) == 0)
+            found = list[i];
     return found;
 }

@@ -42,7 +42,8 @@ int ldl_list_dir(const char *path, struct ldl_names *out, struct ldl_err *err);
 int ldl_names_add(struct ldl_names *list, const char *name);
 void ldl_names_free(struct ldl_names *list);
 
-/* The name of `list` (n words) nearest to `word` by edit distance, NULL when none is near. */
+/* The name of `list` (n words) nearest to `word` by edit distance, else the first that `word` is the
+ * beginning of; NULL when none is near. */
 const char *ldl_nearest(const char *word, const char *const *list, size_t n);
 
 #endif

@@ -92,11 +92,9 @@ struct ldl_kern {
     void (*count_touched)(const float *c, float eps, const float *x, size_t n, uint64_t *alone,
                           uint64_t *shared);
 
-    /* sce. welford takes the number-th (from 1) of some x into their mean and the sum of squares of what
-     * they differ from it, in f64; variance: v = square / number, rounded once. keep_where:
-     * x = v is not 0 ? x : 0. divide_least: o = o / max(d, least). */
-    void (*welford)(double *mean, double *square, double number, const float *x, size_t n);
-    void (*variance)(float *v, const double *square, double number, size_t n);
+    /* sce. variance: v = that of x[0] .. x[m-1], m > 0, around their mean, by Welford's recurrence in f64,
+     * rounded once. keep_where: x = v is not 0 ? x : 0. divide_least: o = o / max(d, least). */
+    void (*variance)(float *v, float *const *x, size_t m, size_t n);
     void (*keep_where)(float *x, const float *v, size_t n);
     void (*divide_least)(float *o, const float *d, float least, size_t n);
 

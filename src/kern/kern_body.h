@@ -320,21 +320,37 @@ static void count_touched(const float *restrict c, float eps, const float *restr
     *shared += more;
 }
 
+enum { WELFORD_RUN = 64 };
+
+/* x / number; where the reciprocal is exact the product is the quotient. */
+static inline double share_of(double x, double number, int is_power)
+{
+    return is_power ? x * (1 / number) : x / number;
+}
+
 static void welford(double *restrict mean, double *restrict square, double number,
                     const float *restrict x, size_t n)
 {
+    int is_power = ((size_t)number & ((size_t)number - 1)) == 0;
     for (size_t i = 0; i < n; i++) {
         double away = (double)x[i] - mean[i];
-        double moved = mean[i] + away / number;
+        double moved = mean[i] + share_of(away, number, is_power);
         square[i] += away * ((double)x[i] - moved);
         mean[i] = moved;
     }
 }
 
-static void variance(float *restrict v, const double *restrict square, double number, size_t n)
+static void variance(float *restrict v, float *const *x, size_t m, size_t n)
 {
-    for (size_t i = 0; i < n; i++)
-        v[i] = (float)(square[i] / number);
+    int is_power = (m & (m - 1)) == 0;
+    for (size_t at = 0; at < n; at += WELFORD_RUN) {
+        double mean[WELFORD_RUN] = { 0 }, square[WELFORD_RUN] = { 0 };
+        size_t run = n - at < WELFORD_RUN ? n - at : WELFORD_RUN;
+        for (size_t i = 0; i < m; i++)
+            welford(mean, square, (double)(i + 1), x[i] + at, run);
+        for (size_t i = 0; i < run; i++)
+            v[at + i] = (float)share_of(square[i], (double)m, is_power);
+    }
 }
 
 static void keep_where(float *restrict x, const float *restrict v, size_t n)

@@ -49,7 +49,6 @@ const struct ldl_kern PASTE(ldl_kern_, LDL_LEVEL) = {
     .touch = touch,
     .add_touched = add_touched,
     .count_touched = count_touched,
-    .welford = welford,
     .variance = variance,
     .keep_where = keep_where,
     .divide_least = divide_least,

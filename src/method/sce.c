@@ -9,7 +9,8 @@
  *                                                            the base is added after it
  *
  * One model has no variance, so with select_topk < 1 the base comes out. V is counted, never sorted or
- * held (cut.h): a round that counts what is not 0, then those of the cut. NaN is the largest V. */
+ * held (cut.h). k needs a count of its own, which goes with the cut's first look at the whole tensor: the
+ * sample before it makes a guess of k. NaN is the largest V. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "method/method.h"
 #include "reduce/cut.h"
@@ -31,26 +32,20 @@ struct state {
     const struct ldl_kern *k;
     uint64_t n;
     float share;
-    int counting;
+    int counted;
     struct ldl_cut cut;
 };
 
 struct acc {
-    uint64_t differing;
+    uint64_t seen, differing; /* elements; those with a V that is not 0 */
     struct ldl_kth_acc cut;
 };
 
 /* V of a run, in its scratch. */
 static float *variance_of(const struct ldl_kern *k, const struct ldl_runs *run)
 {
-    _Static_assert(LDL_RUNS_SCRATCH >= 2 * LDL_BLOCK * sizeof(double), "mean and square");
-    double *mean = run->scratch, *square = mean + LDL_BLOCK;
-    memset(mean, 0, run->n * sizeof *mean);
-    memset(square, 0, run->n * sizeof *square);
-    for (size_t i = 0; i < run->m; i++)
-        k->welford(mean, square, (double)(i + 1), run->t[i], run->n);
     float *v = run->scratch;
-    k->variance(v, square, (double)run->m, run->n);
+    k->variance(v, run->t, run->m, run->n);
     return v;
 }
 
@@ -71,21 +66,23 @@ static int begin(void **out, const struct ldl_subject *s, const void *params_in,
     struct state *st = ldl_calloc(1, sizeof *st);
     if (!st)
         return ldl_oom(err);
-    *st = (struct state){ .k = s->k, .n = s->n, .share = (float)p->select_topk, .counting = 1 };
-    *out = st;
-    return 0;
+    *st = (struct state){ .k = s->k, .n = s->n, .share = (float)p->select_topk };
+    int rc = ldl_cut_begin_open(&st->cut, s->k, s->n, LDL_BLOCK, LDL_CUT_LOWER_HIGH, err);
+    if (rc)
+        ldl_free(st);
+    else
+        *out = st;
+    return rc;
 }
 
 static uint64_t stride(const void *state)
 {
-    const struct state *st = state;
-    return st->counting ? 1 : ldl_cut_stride(&st->cut);
+    return ldl_cut_stride(&((const struct state *)state)->cut);
 }
 
 static int acc_begin(void *state, void *acc, struct ldl_err *err)
 {
-    const struct state *st = state;
-    return st->counting ? 0 : ldl_cut_acc_begin(&st->cut, &((struct acc *)acc)->cut, err);
+    return ldl_cut_acc_begin(&((struct state *)state)->cut, &((struct acc *)acc)->cut, err);
 }
 
 static void acc_end(void *acc)
@@ -99,29 +96,33 @@ static int scan(void *state, void *acc, const struct ldl_runs *run, struct ldl_e
     struct acc *a = acc;
     const float *v = variance_of(st->k, run);
     (void)err;
-    if (st->counting)
+    if (!st->counted)
         a->differing += st->k->band_count(v, run->n, 1, LDL_MAG_LAST + 1u);
-    else
-        ldl_cut_scan(&st->cut, &a->cut, run->first, v, run->n);
+    a->seen += run->n;
+    ldl_cut_scan(&st->cut, &a->cut, run->first, v, run->n);
     return 0;
 }
 
-static int counted(struct state *st, void *const *acc, size_t naccs, struct ldl_err *err)
+/* Where the cut is: exactly, once all elements were seen; before, as the sample has it. */
+static void aim(struct state *st, void *const *acc, size_t naccs)
 {
-    uint64_t differing = 0;
-    for (size_t i = 0; i < naccs; i++)
+    uint64_t seen = 0, differing = 0;
+    for (size_t i = 0; i < naccs; i++) {
+        seen += ((const struct acc *)acc[i])->seen;
         differing += ((const struct acc *)acc[i])->differing;
+    }
+    st->counted = seen == st->n;
+    if (!st->counted)
+        differing = (uint64_t)((double)differing / (double)seen * (double)st->n);
     float selected = (float)differing * st->share;
-    uint64_t k = LDL_MIN((uint64_t)selected, differing);
-    st->counting = 0;
-    return ldl_cut_begin(&st->cut, st->k, st->n, LDL_BLOCK, st->n - k, LDL_CUT_LOWER_HIGH, err);
+    ldl_cut_aim(&st->cut, st->n - LDL_MIN((uint64_t)selected, differing));
 }
 
 static int solve_round(void *state, void *const *acc, size_t naccs, struct ldl_err *err)
 {
     struct state *st = state;
-    if (st->counting)
-        return counted(st, acc, naccs, err);
+    if (!st->counted)
+        aim(st, acc, naccs);
     struct ldl_kth_acc **cut = ldl_alloc(naccs * sizeof *cut);
     if (!cut)
         return ldl_oom(err);
@@ -159,7 +160,7 @@ static uint64_t acc_bytes(const void *params_in, const struct ldl_subject *s)
 }
 
 static const struct ldl_rounds rounds = {
-    .rounds = "1 (3 to 5 with select_topk)",
+    .rounds = "1 (2 to 5 with select_topk)",
     .state_bytes = state_bytes,
     .acc_bytes = acc_bytes,
     .begin = begin,

@@ -2,11 +2,13 @@
  *                                                                              arXiv:2403.19522
  *   o_i = x_i - b                                       f32
  *   c   = mean over pairs of o_i . o_j / max(|o_i|*|o_j|, 1e-6), each limited to -1 .. 1
- *   t   = m*c / (1 + (m-1)*c)                           f64; the whole tensor, or each row
+ *   t   = m*c / (1 + (m-1)*c)                           f64; the whole tensor, or each row; 0 where the divisor is
+ *                                                       below 1e-6: models that pull apart leave the base
  *   out = t * (x_0 + x_1 + ...)/m + (1-t) * b           f32, each step rounded */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "method/gram.h"
 
+#include <math.h>
 #include <string.h>
 
 struct stock {
@@ -45,7 +47,8 @@ static void solve(const void *params_in, size_t m, const double *sums, double *p
         for (size_t j = i + 1; j < m; j++)
             sum += cosine(sums, i, j);
     double c = sum / (models * (models - 1) / 2);
-    plain[0] = models * c / (1 + (models - 1) * c);
+    double by = 1 + (models - 1) * c;
+    plain[0] = fabs(by) < 1e-6 ? 0 : models * c / by;
 }
 
 static void map(const struct ldl_kern *k, const void *params_in, size_t m, const double *plain,

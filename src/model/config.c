@@ -212,6 +212,26 @@ out:
     return status;
 }
 
+int ldl_config_find(const char *json, size_t len, const char *name, const char *wanted,
+                    const char **value, size_t *n, struct ldl_err *err)
+{
+    struct ldl_json j;
+    struct ldl_buf key = { 0 };
+    const char *from, *to;
+    *value = NULL;
+    *n = 0;
+    ldl_json_open(&j, json, len, name);
+    int status = ldl_json_enter(&j, '{', err);
+    while (status == 0 && (status = ldl_json_member(&j, &key, err)) > 0) {
+        if ((status = ldl_json_skip(&j, &from, &to, err)) == 0 && strcmp(key.text, wanted) == 0) {
+            *value = from;
+            *n = (size_t)(to - from);
+        }
+    }
+    ldl_buf_free(&key);
+    return status < 0 ? -status : status ? status : ldl_json_close(&j, err);
+}
+
 int ldl_config_set_dtype(const char *json, size_t len, const char *name, const char *word,
                          struct ldl_buf *out, struct ldl_err *err)
 {

@@ -22,14 +22,38 @@ int ldl_layer_of(const char *name, struct ldl_layer *layer)
     return 0;
 }
 
-uint64_t ldl_layer_count(const struct ldl_model *m)
+uint64_t ldl_layer_count_in(const struct ldl_model *m, const char *name, size_t at)
 {
     struct ldl_layer layer;
     uint64_t n = 0;
     for (size_t i = 0; i < m->nviews; i++)
-        if (ldl_layer_of(m->view[i].name, &layer) && layer.number >= n)
+        if (strncmp(m->view[i].name, name, at) == 0 && ldl_layer_of(m->view[i].name, &layer) &&
+            layer.number >= n && (at == 0 || layer.at == at))
             n = layer.number + 1;
     return n;
+}
+
+uint64_t ldl_layer_count(const struct ldl_model *m)
+{
+    return ldl_layer_count_in(m, "", 0);
+}
+
+int ldl_layer_stacks(const struct ldl_model *m, const char *name[2])
+{
+    struct ldl_layer layer, first = { 0 };
+    name[0] = name[1] = NULL;
+    for (size_t i = 0; i < m->nviews && !name[1]; i++) {
+        const char *one = m->view[i].name;
+        if (!ldl_layer_of(one, &layer))
+            continue;
+        if (!name[0]) {
+            name[0] = one;
+            first = layer;
+        } else if (layer.at != first.at || strncmp(one, name[0], layer.at) != 0) {
+            name[1] = one;
+        }
+    }
+    return name[1] != NULL;
 }
 
 int ldl_layer_is_before(const char *name)

@@ -109,6 +109,10 @@ enum { LDL_CONFIG_EDITS = 20 };
 /* config.json's bytes with n (at most LDL_CONFIG_EDITS) changes; everything else byte for byte. */
 int ldl_config_edit(const char *json, size_t len, const char *name, const struct ldl_edit *edit,
                     size_t n, struct ldl_buf *out, struct ldl_err *err);
+/* The value of the top-level member `key`, as it is written: *value points into json. *n is 0 when there is
+ * none. */
+int ldl_config_find(const char *json, size_t len, const char *name, const char *key,
+                    const char **value, size_t *n, struct ldl_err *err);
 /* Is there a quantization_config (or the older compression_config), and what block size does it
  * name (0, 0: none)? */
 int ldl_config_get_quantization(const char *json, size_t len, const char *name, int *there,

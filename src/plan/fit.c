@@ -117,7 +117,20 @@ static int is_table(const struct ldl_view *v)
            (ldl_layer_is_before(v->name) || ldl_has_suffix(v->name, "lm_head.weight"));
 }
 
-/* Cuts the tensor of this name to the rows that all models have. *was: the most rows before. */
+/* Do models meet in this table? All do; with slices those of the first one in embeddings, of the last one in heads. */
+static int takes_part(const struct ldl_plan *p, const char *name, size_t model)
+{
+    const struct ldl_recipe *r = &p->recipe;
+    if (!r->nslices)
+        return 1;
+    const struct ldl_slice *s = &r->slice[ldl_layer_is_before(name) ? 0 : r->nslices - 1];
+    for (size_t i = 0; i < s->n; i++)
+        if (s->source[i].model == model)
+            return 1;
+    return 0;
+}
+
+/* Cuts the tensor of this name to the rows that all models have. *most: the most rows before. */
 static int cut_rows(struct ldl_plan *p, const char *name, uint64_t *least, uint64_t *most)
 {
     struct ldl_view *view[LDL_MAX_MODELS + 1];
@@ -126,13 +139,15 @@ static int cut_rows(struct ldl_plan *p, const char *name, uint64_t *least, uint6
     *most = 0;
     for (size_t i = 0; i < ldl_plan_inputs(p); i++) {
         struct ldl_view *v = (struct ldl_view *)ldl_model_find(&p->model[i], name);
+        if (!takes_part(p, name, i))
+            continue;
         if (!v || !is_table(v) || (n && v->dim[1] != view[0]->dim[1]))
             return 0;
         *least = LDL_MIN(*least, v->dim[0]);
         *most = LDL_MAX(*most, v->dim[0]);
         view[n++] = v;
     }
-    if (*least == *most)
+    if (n == 0 || *least == *most)
         return 0;
     for (size_t i = 0; i < n; i++) {
         view[i]->dim[0] = *least; /* rows follow each other, so the first ones are a beginning */
@@ -165,11 +180,11 @@ static int fit_rows(struct ldl_plan *p, struct ldl_err *err)
 int ldl_plan_fit(struct ldl_plan *p, struct ldl_err *err)
 {
     int mapped = 0, rc = 0;
-    /* Where slices or a rule of names speak, models are compared tensor by tensor. */
+    /* Where slices or a rule of names speak, models are compared tensor by tensor, under the names they have. */
     int whole = !p->recipe.nslices && p->recipe.names_rule != LDL_NAMES_ALL;
     if (whole)
         fit_prefixes(p);
     if (p->recipe.tokenizer.kind != LDL_TOKENIZER_COPIED)
         rc = ldl_plan_vocab(p, &mapped, err);
-    return rc || mapped || !whole ? rc : fit_rows(p, err);
+    return rc || mapped || p->recipe.names_rule == LDL_NAMES_ALL ? rc : fit_rows(p, err);
 }

@@ -121,13 +121,16 @@ struct place_settings {
     struct ldl_settings settings;
     const struct ldl_recipe *r;
     const struct ldl_place *at;
+    int *filled; /* 0 when a fill failed */
 };
 
 static int fill_at(const struct ldl_settings *settings, const struct ldl_param *rows, size_t nrows,
                    size_t model, size_t m, void *into, double *room, struct ldl_err *err)
 {
     const struct place_settings *s = (const struct place_settings *)settings;
-    return s->r->fill(s->r, s->at, rows, nrows, model, m, into, room, err);
+    int rc = s->r->fill(s->r, s->at, rows, nrows, model, m, into, room, err);
+    *s->filled &= rc == 0;
+    return rc;
 }
 
 /* The method with the parameters that it has for this tensor; one for all where a language has no
@@ -136,13 +139,16 @@ static int settle(struct ldl_plan *p, struct ldl_job *j, const struct ldl_place 
                   struct ldl_err *err)
 {
     const struct ldl_recipe *r = &p->recipe;
-    const struct place_settings s = { { fill_at }, r, at };
     j->merge = &p->merge[0];
     if (!r->fill)
         return 0;
     const struct ldl_method *method =
         at->as_is ? ldl_method_find(r->language->name, "passthrough") : r->method;
+    int filled = 1;
+    const struct place_settings s = { { fill_at }, r, at, &filled };
     int rc = ldl_merge_init(&p->merge[p->nmerges], method, j->m, r->seed, &s.settings, err);
+    if (rc && filled) /* values that do not go together; of a single one fill() said the place */
+        ldl_context(err, "tensor %s", at->name);
     j->merge = &p->merge[p->nmerges];
     p->nmerges += rc == 0;
     return rc;

@@ -102,13 +102,30 @@ int ldl_plan_read_side(const struct ldl_plan *p, const char *name, uint64_t max_
     return rc;
 }
 
+/* Models of several parts have vocab_size in text_config, unless the top says it: the text of text_config
+ * with the output's, empty when there is nothing to say there. */
+static int inner_rows(const struct ldl_plan *p, const struct ldl_buf *text, const char *path,
+                      const char *rows, struct ldl_buf *inner, struct ldl_err *err)
+{
+    const char *top, *part;
+    size_t ntop, npart;
+    int rc =
+        p->rows ? ldl_config_find(text->text, text->len, path, "vocab_size", &top, &ntop, err) : -1;
+    if (rc == 0)
+        rc = ldl_config_find(text->text, text->len, path, "text_config", &part, &npart, err);
+    if (rc || npart == 0 || *part != '{')
+        return rc < 0 ? 0 : rc;
+    const struct ldl_edit edit = { "vocab_size", rows, ntop == 0 };
+    return ldl_config_edit(part, npart, path, &edit, 1, inner, err);
+}
+
 /* The edits that the output's types ask for: its dtype, and whether and how it is quantized. */
 static int edit_text(struct ldl_plan *p, const struct ldl_model *from, const struct ldl_buf *text,
                      const char *path, struct ldl_err *err)
 {
     static const char *const counts[] = { "num_hidden_layers", "n_layer", "num_layers",
                                           "n_layers" };
-    struct ldl_buf word = { 0 }, fp8 = { 0 };
+    struct ldl_buf word = { 0 }, fp8 = { 0 }, inner = { 0 };
     char layers[32], rows[32];
     struct ldl_layer_lists lists = { 0 };
     struct ldl_edit edit[LDL_CONFIG_EDITS];
@@ -134,6 +151,10 @@ static int edit_text(struct ldl_plan *p, const struct ldl_model *from, const str
     snprintf(rows, sizeof rows, "%llu", (unsigned long long)p->rows);
     if (p->rows)
         edit[n++] = (struct ldl_edit){ "vocab_size", rows, 0 };
+    if (rc == 0)
+        rc = inner_rows(p, text, path, rows, &inner, err);
+    if (inner.len)
+        edit[n++] = (struct ldl_edit){ "text_config", inner.text, 0 };
     for (size_t i = 0; i < p->nmodels + (p->base != NULL); i++)
         if (p->model[i].untied) {
             edit[n++] = (struct ldl_edit){ "tie_word_embeddings", "false", 1 };
@@ -146,6 +167,7 @@ static int edit_text(struct ldl_plan *p, const struct ldl_model *from, const str
                              err);
     ldl_buf_free(&word);
     ldl_buf_free(&fp8);
+    ldl_buf_free(&inner);
     ldl_layer_lists_free(&lists);
     return rc;
 }

@@ -40,21 +40,40 @@ static double gradient_at(uint64_t k, uint64_t n)
     return n > 1 ? (double)k / (double)(n - 1) : 1;
 }
 
+/* A stack of layers, remembered from one tensor to the next: names come sorted. */
+struct stack {
+    const char *name;
+    size_t at;
+    uint64_t layers;
+};
+
+/* The place of a tensor of whole models in its stack; 0 for those of no layer. */
+static double place_in(const struct ldl_plan *p, size_t models, const char *name, struct stack *s)
+{
+    struct ldl_layer layer;
+    if (!ldl_layer_of(name, &layer))
+        return 0;
+    if (!s->name || s->at != layer.at || strncmp(s->name, name, layer.at) != 0) {
+        *s = (struct stack){ .name = name, .at = layer.at };
+        for (size_t i = 0; i < models; i++)
+            s->layers = LDL_MAX(s->layers, ldl_layer_count_in(&p->model[i], name, layer.at));
+    }
+    return gradient_at(layer.number, s->layers);
+}
+
 /* ---- whole models ---- */
 
-static int whole_job(struct ldl_plan *p, const struct ldl_view *first, uint64_t layers,
+static int whole_job(struct ldl_plan *p, const struct ldl_view *first, struct stack *stack,
                      struct ldl_err *err)
 {
     const struct ldl_view **in = p->views + p->njobs * p->most_inputs;
-    struct ldl_layer layer;
     const char *names[LDL_MAX_MODELS];
     for (size_t i = 0; i < p->nmodels; i++) {
         in[i] = i ? ldl_model_find(&p->model[i], first->name) : first;
         names[i] = first->name;
     }
     struct ldl_place at = { .name = first->name, .in = names };
-    if (ldl_layer_of(first->name, &layer))
-        at.t = gradient_at(layer.number, layers);
+    at.t = place_in(p, 1, first->name, stack);
     return ldl_plan_add_job(p, in, NULL, p->nmodels,
                             p->base ? ldl_model_find(p->base, first->name) : NULL, &at, err);
 }
@@ -62,14 +81,14 @@ static int whole_job(struct ldl_plan *p, const struct ldl_view *first, uint64_t 
 /* ---- whole models with other names ---- */
 
 /* A tensor that some models lack. What one of them alone has is the output's as it is. */
-static int partial_job(struct ldl_plan *p, const char *name, uint64_t layers, struct ldl_err *err)
+static int partial_job(struct ldl_plan *p, const char *name, struct stack *stack,
+                       struct ldl_err *err)
 {
     size_t at = p->njobs * p->most_inputs, m = 0, *from = p->from + at;
     const struct ldl_view **in = p->views + at, *base = NULL, *v;
     const struct ldl_combiner *c = p->recipe.method->combiner;
     const char *names[LDL_MAX_MODELS];
     struct ldl_place place = { .name = name, .in = names, .from = from };
-    struct ldl_layer layer;
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < p->nmodels; i++) {
         if (!(v = ldl_model_find(&p->model[i], name)))
@@ -95,8 +114,7 @@ static int partial_job(struct ldl_plan *p, const char *name, uint64_t layers, st
                       "tensor %s: %s has no rule for the models that have it; leave it out with "
                       "--tensor-intersection",
                       name, p->recipe.method->name);
-    if (ldl_layer_of(name, &layer))
-        place.t = gradient_at(layer.number, layers);
+    place.t = place_in(p, ldl_plan_inputs(p), name, stack);
     return rc ? rc : ldl_plan_add_job(p, in, from, m, base, &place, err);
 }
 
@@ -107,12 +125,10 @@ static int by_text(const void *a, const void *b)
 
 static int partial_jobs(struct ldl_plan *p, struct ldl_err *err)
 {
+    struct stack stack = { 0 };
     size_t n = 0, k = 0;
-    uint64_t layers = 0;
-    for (size_t i = 0; i < ldl_plan_inputs(p); i++) {
+    for (size_t i = 0; i < ldl_plan_inputs(p); i++)
         n += p->model[i].nviews;
-        layers = LDL_MAX(layers, ldl_layer_count(&p->model[i]));
-    }
     const char **name = ldl_calloc(n + 1, sizeof *name);
     int rc = name ? make_room(p, n, err) : ldl_oom(err);
     for (size_t i = 0; rc == 0 && i < ldl_plan_inputs(p); i++)
@@ -122,7 +138,7 @@ static int partial_jobs(struct ldl_plan *p, struct ldl_err *err)
         qsort(name, k, sizeof *name, by_text);
     for (size_t t = 0; rc == 0 && t < k; t++)
         if (t == 0 || strcmp(name[t - 1], name[t]) != 0)
-            rc = partial_job(p, name[t], layers, err);
+            rc = partial_job(p, name[t], &stack, err);
     ldl_free(name);
     return rc;
 }
@@ -132,10 +148,10 @@ int ldl_plan_whole(struct ldl_plan *p, struct ldl_err *err)
     if (p->recipe.names_rule == LDL_NAMES_ALL)
         return partial_jobs(p, err);
     const struct ldl_model *first = &p->model[0];
-    uint64_t layers = ldl_layer_count(first);
+    struct stack stack = { 0 };
     int rc = make_room(p, first->nviews, err);
     for (size_t t = 0; rc == 0 && t < first->nviews; t++)
-        rc = whole_job(p, p->recipe.sorted ? first->by_name[t] : &first->view[t], layers, err);
+        rc = whole_job(p, p->recipe.sorted ? first->by_name[t] : &first->view[t], &stack, err);
     return rc;
 }
 
@@ -240,8 +256,12 @@ static int layer_jobs(struct ldl_plan *p, size_t number, int64_t k, struct ldl_e
         rc = piece_job(p, &piece, err);
     }
     if (rc == 0 && !found)
-        rc = ldl_fail(err, LDL_EINPUT, "%s: has no layer %lld; it has %llu, from 0 on", lead->asked,
-                      (long long)layer, (unsigned long long)ldl_layer_count(lead));
+        rc = ldl_fail(
+            err, LDL_EINPUT,
+            "%s: has no layer %lld, which layer_range [%lld, %lld] asks for; it has %llu, from "
+            "0 on",
+            lead->asked, (long long)layer, (long long)slice->source[0].first,
+            (long long)slice->source[0].end, (unsigned long long)ldl_layer_count(lead));
     p->layers++;
     return rc;
 }
@@ -284,10 +304,27 @@ static size_t most_tensors(const struct ldl_plan *p)
     return n;
 }
 
+/* A slice takes layers by number. In a model with several stacks it would take those of all, and lose the
+ * others without a word. */
+static int check_stacks(const struct ldl_plan *p, struct ldl_err *err)
+{
+    const char *name[2];
+    for (size_t i = 0; i < ldl_plan_inputs(p); i++)
+        if (ldl_layer_stacks(&p->model[i], name))
+            return ldl_fail(
+                err, LDL_EINPUT,
+                "%s: slices of a model with several stacks of layers (%.200s, %.200s) are not "
+                "in this build; write models instead of slices",
+                p->model[i].asked, name[0], name[1]);
+    return 0;
+}
+
 int ldl_plan_slices(struct ldl_plan *p, struct ldl_err *err)
 {
     const struct ldl_recipe *r = &p->recipe;
-    int rc = make_room(p, most_tensors(p), err);
+    int rc = check_stacks(p, err);
+    if (rc == 0)
+        rc = make_room(p, most_tensors(p), err);
     if (rc == 0)
         rc = other_jobs(p, 0, 1, err);
     for (size_t s = 0; rc == 0 && s < r->nslices; s++)

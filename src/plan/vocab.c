@@ -317,19 +317,11 @@ static int check_unread(const struct ldl_plan *p, struct ldl_err *err)
 /* What the rest of the plan cannot do with another vocabulary. */
 static int check_change(const struct ldl_join *j, struct ldl_err *err)
 {
-    const struct ldl_model *from = ldl_plan_giver(j->p);
-    uint64_t size, inner = UINT64_MAX;
     if (j->changed && strcmp(j->p->container->name, "gguf") == 0)
         return ldl_fail(err, LDL_EUSAGE,
                         "another vocabulary than the models have, with --format gguf, is not in "
                         "this build");
-    int rc = from->has_config ? ldl_vocab_config_size(from->dir, &size, &inner, err) : 0;
-    if (rc == 0 && inner != UINT64_MAX && inner != j->rows)
-        rc = ldl_fail(err, LDL_EUSAGE,
-                      "%s: config.json has vocab_size inside text_config, and changing it there is "
-                      "not in this build",
-                      from->asked);
-    return rc;
+    return 0;
 }
 
 /* Rows of a result are made while they are read: nothing could be mapped under them. */

@@ -1,7 +1,9 @@
 /* mergekit.h -- what the files of the language of mergekit's recipes share:
  *
- *   mergekit.c        the command line, and what follows from the recipe as a whole
+ *   mergekit.c        what follows from the recipe as a whole
+ *   mergekit_options.c  the command line
  *   mergekit_read.c   the recipe's text: models, slices, method
+ *   mergekit_names.c  names that nobody knows
  *   mergekit_fill.c   the value of a parameter for a model and a tensor
  *   mergekit_chat.c   the chat template
  *   mergekit_tokenizer.c  the vocabulary */
@@ -42,6 +44,17 @@ struct ldl_mk {
     size_t ninputs, inputs_cap;
 };
 
+/* mergekit_options.c: the table of options; argv with mergekit's short options as long ones (*words is the
+ * caller's); what the options say, into r; notes about those that have no effect. */
+struct ldl_flags;
+struct ldl_args;
+void ldl_mk_table(struct ldl_flags *f);
+int ldl_mk_words(int argc, const char *const *argv, const char ***words, int *n,
+                 struct ldl_err *err);
+int ldl_mk_options(struct ldl_recipe *r, const struct ldl_mk *mk, const struct ldl_args *a,
+                   struct ldl_err *err);
+int ldl_mk_note_idle(struct ldl_recipe *r, const struct ldl_args *a, struct ldl_err *err);
+
 /* Reads and checks the text of a document; leaves notes in r. strict: unknown keys and parameters are errors. */
 int ldl_mk_read(struct ldl_mk *mk, struct ldl_recipe *r, const char *path, size_t document,
                 int strict, struct ldl_err *err);
@@ -56,9 +69,16 @@ struct ldl_mk_reader {
 };
 /* LDL_EUSAGE at the node's place. */
 int ldl_mk_fail(const struct ldl_mk_reader *rd, const struct ldl_yaml_node *node, const char *what);
-/* Keys of a map that are not known. */
+/* mergekit_names.c: keys of a map, parameters of a method, that are not known. */
 int ldl_mk_check_keys(const struct ldl_mk_reader *rd, const struct ldl_yaml_node *map,
                       const char *const *known, size_t n);
+int ldl_mk_check_params(const struct ldl_mk_reader *rd, const struct ldl_yaml_node *params);
+/* `name` is missing: LDL_EUSAGE at a key of the map that was meant for it, 0 when there is none. And: at
+ * `name` itself in a map that it does not belong to. */
+int ldl_mk_blame(const struct ldl_mk *mk, const struct ldl_yaml_node *map, const char *name,
+                 struct ldl_err *err);
+int ldl_mk_blame_outside(const struct ldl_mk *mk, const struct ldl_yaml_node *map, const char *name,
+                         struct ldl_err *err);
 /* mergekit_tokenizer.c: tokenizer_source and tokenizer, into r->tokenizer. */
 int ldl_mk_take_tokenizer(const struct ldl_mk_reader *rd);
 /* chat_template: into r. */

@@ -8,7 +8,8 @@
  *     - {filter: mlp, value: [0, 1]}         the first whose filter is a part of the tensor's name, or
  *     - {value: 0.5}                         absent, or "*"
  *
- * and when no filter fits, the next place is looked at. A filter of a model's parameter is compared
+ * and when no filter fits, the next place is looked at. Booleans have nothing between them: of a gradient they are
+ * the item at the place, or before it. A filter of a model's parameter is compared
  * with the name of that model's tensor, of others with the output's. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "recipe/mergekit.h"
@@ -38,9 +39,9 @@ static double gradient(const double *v, size_t n, double t)
 
 static int fail_value(const struct want *w, const struct ldl_yaml_node *node, struct ldl_err *err)
 {
-    return ldl_yaml_fail(
-        &w->mk->yaml, node, err, LDL_EUSAGE,
-        "%s: a number is expected, a list of numbers, or a list of {filter, value}", w->row->name);
+    return ldl_yaml_fail(&w->mk->yaml, node, err, LDL_EUSAGE,
+                         "%s: %s is expected, a list of numbers, or a list of {filter, value}",
+                         w->row->name, w->row->type == LDL_T_BOOL ? "true or false" : "a number");
 }
 
 static int is_condition(const struct ldl_yaml_node *node)
@@ -75,7 +76,7 @@ static int read_gradient(const struct want *w, const struct ldl_yaml_node *node,
         else if (i == at + 1)
             v[1] = one;
     }
-    *out = gradient(v, 2, x - (double)at);
+    *out = w->row->type == LDL_T_BOOL ? v[0] : gradient(v, 2, x - (double)at);
     return 0;
 }
 
@@ -85,10 +86,8 @@ static int read_value(const struct want *w, const struct ldl_yaml_node *node, in
 {
     if (ldl_yaml_number(node, out) == 0)
         return 1;
-    if (is_condition(node) && !inner) { /* alone, without a list: 0 where it does not fit */
-        *out = 0;
-        return filter_fits(w, node) ? read_value(w, ldl_yaml_find(node, "value"), 1, out, err) : 1;
-    }
+    if (is_condition(node) && !inner) /* alone, without a list */
+        return filter_fits(w, node) ? read_value(w, ldl_yaml_find(node, "value"), 1, out, err) : 0;
     if (node->kind != LDL_YAML_SEQ || node->n == 0)
         return -fail_value(w, node, err);
     if (inner || !is_condition(node->item[0])) {
@@ -111,6 +110,8 @@ static int check_range(const struct want *w, const struct ldl_yaml_node *node, d
     const struct ldl_param *p = w->row;
     if (p->type == LDL_T_BOOL ? v == 0 || v == 1 : v >= p->min && v <= p->max)
         return 0;
+    if (v != v)
+        return ldl_yaml_fail(&w->mk->yaml, node, err, LDL_EUSAGE, "%s: nan is no number", p->name);
     return ldl_yaml_fail(&w->mk->yaml, node, err, LDL_EUSAGE, "%s: %g is not in the range %s",
                          p->name, v, ldl_param_range(p, range));
 }
@@ -148,7 +149,23 @@ static int in_defaults(const char *defaults, const char *name, double *out)
     return 0;
 }
 
-static int fall_back(const struct want *w, const char *model, double *out, struct ldl_err *err)
+/* Nothing says the value, and the method has none. */
+static int fail_missing(const struct want *w, const struct ldl_mk_entry *entry, struct ldl_err *err)
+{
+    const struct ldl_mk *mk = w->mk;
+    const char *name = w->row->name;
+    if ((entry && (ldl_mk_blame(mk, entry->params, name, err) ||
+                   ldl_mk_blame_outside(mk, entry->node, name, err))) ||
+        ldl_mk_blame(mk, mk->module_params, name, err) || ldl_mk_blame(mk, mk->params, name, err) ||
+        ldl_mk_blame_outside(mk, mk->root, name, err))
+        return LDL_EUSAGE;
+    return ldl_yaml_fail(&mk->yaml, entry ? entry->node : mk->root, err, LDL_EUSAGE,
+                         "%s needs the parameter '%s'%s%s (tensor %s)", mk->method->name, name,
+                         entry ? " for the model " : "", entry ? entry->model : "", w->tensor);
+}
+
+static int fall_back(const struct want *w, const struct ldl_mk_entry *entry, double *out,
+                     struct ldl_err *err)
 {
     int on;
     const char *fallback = w->row->fallback;
@@ -164,10 +181,7 @@ static int fall_back(const struct want *w, const char *model, double *out, struc
         *out = 1;
         return 0;
     }
-    return ldl_yaml_fail(&w->mk->yaml, w->mk->root, err, LDL_EUSAGE,
-                         "%s needs the parameter '%s'%s%s (tensor %s)", w->mk->method->name,
-                         w->row->name, model ? " for the model " : "", model ? model : "",
-                         w->tensor);
+    return fail_missing(w, entry, err);
 }
 
 /* The value for one model (entry), or of the method (entry NULL). */
@@ -178,12 +192,21 @@ static int find_value(const struct want *w, const struct ldl_mk_slice *slice,
         return fall_back(w, NULL, out, err);
     const struct ldl_yaml_node *places[] = { entry ? entry->params : NULL, slice->params,
                                              w->mk->module_params, w->mk->params };
+    const struct ldl_yaml_node *node;
+    int alone = 0;
     for (size_t i = 0; i < LDL_COUNT(places); i++) {
         int found = look(w, places[i], out, err);
         if (found)
             return found < 0 ? -found : 0;
+        alone |= (node = ldl_yaml_find(places[i], w->row->name)) && is_condition(node);
     }
-    return fall_back(w, entry ? entry->model : NULL, out, err);
+    if (alone && !w->row->fallback &&
+        strcmp(w->row->name, "scale") !=
+            0) { /* {filter, value} and nothing else: 0 for the others */
+        *out = 0;
+        return 0;
+    }
+    return fall_back(w, entry, out, err);
 }
 
 static const struct ldl_mk_entry *entry_of(const struct ldl_mk *mk, const struct ldl_place *at,

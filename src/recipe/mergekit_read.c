@@ -12,7 +12,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "recipe/mergekit.h"
 
-#include <stdio.h>
 #include <string.h>
 
 enum { ENTRIES_MAX = LDL_MAX_MODELS, SLICES_MAX = 10000 };
@@ -27,65 +26,6 @@ static int note(const struct ldl_mk_reader *rd, const char *text)
     return ldl_names_add(&rd->r->note, text) ? ldl_oom(rd->err) : 0;
 }
 
-/* ---- keys ---- */
-
-/* A name that is not known at this place: a note, or an error when strict. */
-static int report_unknown(const struct ldl_mk_reader *rd, const struct ldl_yaml_key *key,
-                          const char *kind, const char *const *known, size_t n)
-{
-    char text[512];
-    const char *near = ldl_nearest(key->text, known, n);
-    snprintf(text, sizeof text, "%s:%u:%u: unknown %s '%.100s'%s%s%s", rd->mk->yaml.name, key->line,
-             key->column, kind, key->text, near ? "; did you mean '" : "", near ? near : "",
-             near ? "'?" : "");
-    if (rd->strict)
-        return ldl_fail(rd->err, LDL_EUSAGE, "%s", text);
-    size_t len = strlen(text);
-    snprintf(text + len, sizeof text - len, "%s it is ignored", near ? "" : ";");
-    return note(rd, text);
-}
-
-int ldl_mk_check_keys(const struct ldl_mk_reader *rd, const struct ldl_yaml_node *map,
-                      const char *const *known, size_t n)
-{
-    int rc = 0;
-    for (size_t i = 0; rc == 0 && i < map->n; i++) {
-        size_t k = 0;
-        while (k < n && strcmp(known[k], map->key[i].text) != 0)
-            k++;
-        if (k == n)
-            rc = report_unknown(rd, &map->key[i], "key", known, n);
-    }
-    return rc;
-}
-
-/* Parameters that every recipe may carry, since they never change a result. */
-static int is_idle(const char *name)
-{
-    return strcmp(name, "int8_mask") == 0;
-}
-
-static int check_params(const struct ldl_mk_reader *rd, const struct ldl_yaml_node *params)
-{
-    const struct ldl_combiner *c = rd->mk->method->combiner;
-    const struct ldl_sparsifier *s = rd->mk->method->sparsifier;
-    const char *known[64];
-    size_t n = 0;
-    int rc = 0;
-    for (size_t i = 0; i < c->nparams && n < LDL_COUNT(known); i++)
-        known[n++] = c->param[i].name;
-    for (size_t i = 0; s && i < s->nparams && n < LDL_COUNT(known); i++)
-        known[n++] = s->param[i].name;
-    for (size_t i = 0; params && rc == 0 && i < params->n; i++) {
-        size_t k = 0;
-        while (k < n && strcmp(known[k], params->key[i].text) != 0)
-            k++;
-        if (k == n && !is_idle(params->key[i].text))
-            rc = report_unknown(rd, &params->key[i], "parameter", known, n);
-    }
-    return rc;
-}
-
 /* The map of parameters of a node, NULL when it has none. */
 static int take_params(const struct ldl_mk_reader *rd, const struct ldl_yaml_node *node,
                        const struct ldl_yaml_node **params)
@@ -97,7 +37,7 @@ static int take_params(const struct ldl_mk_reader *rd, const struct ldl_yaml_nod
     }
     if ((*params)->kind != LDL_YAML_MAP)
         return ldl_mk_fail(rd, *params, "parameters: a map of names and values is expected");
-    return check_params(rd, *params);
+    return ldl_mk_check_params(rd, *params);
 }
 
 static int take_text(const struct ldl_mk_reader *rd, const struct ldl_yaml_node *map,
@@ -122,6 +62,8 @@ static int take_model(const struct ldl_mk_reader *rd, const struct ldl_yaml_node
 {
     const struct ldl_yaml_node *model =
         node->kind == LDL_YAML_MAP ? ldl_yaml_find(node, "model") : node;
+    if (!model && ldl_mk_blame(rd->mk, node, "model", rd->err))
+        return LDL_EUSAGE;
     if (!model)
         return ldl_mk_fail(rd, node, "an item without a model: write 'model: PATH'");
     if (model->kind == LDL_YAML_MAP || model->kind == LDL_YAML_SEQ || !model->text || !*model->text)
@@ -135,6 +77,8 @@ static int take_range(const struct ldl_mk_reader *rd, const struct ldl_yaml_node
                       struct ldl_mk_entry *e)
 {
     const struct ldl_yaml_node *range = ldl_yaml_find(node, "layer_range");
+    if (!range && ldl_mk_blame(rd->mk, node, "layer_range", rd->err))
+        return LDL_EUSAGE;
     if (!range)
         return ldl_mk_fail(rd, node,
                            "a source without layer_range: write 'layer_range: [first, end]'");
@@ -168,9 +112,10 @@ static int take_entry(const struct ldl_mk_reader *rd, const struct ldl_yaml_node
 static int take_entries(const struct ldl_mk_reader *rd, const struct ldl_yaml_node *list,
                         struct ldl_mk_slice *s, const char *name)
 {
-    if (!list || list->kind != LDL_YAML_SEQ || list->n == 0)
-        return ldl_yaml_fail(&rd->mk->yaml, list ? list : rd->mk->root, rd->err, LDL_EUSAGE,
-                             "%s: a list with one item or more is expected", name);
+    if (list->kind != LDL_YAML_SEQ || list->n == 0)
+        return ldl_yaml_fail(&rd->mk->yaml, list, rd->err, LDL_EUSAGE,
+                             "%s: a list with one item or more is expected, as '- model: PATH'",
+                             name);
     if (list->n > ENTRIES_MAX)
         return ldl_yaml_fail(&rd->mk->yaml, list, rd->err, LDL_EUSAGE, "%s: more than %d items",
                              name, ENTRIES_MAX);
@@ -193,6 +138,9 @@ static int take_slice(const struct ldl_mk_reader *rd, const struct ldl_yaml_node
         rc = take_text(rd, node, "base_model", &s->base);
     if (rc == 0)
         rc = take_params(rd, node, &s->params);
+    if (rc == 0 && !ldl_yaml_find(node, "sources"))
+        rc = ldl_mk_fail(rd, node,
+                         "a slice without sources: write '- sources: [{model, layer_range}]'");
     if (rc == 0)
         rc = take_entries(rd, ldl_yaml_find(node, "sources"), s, "sources");
     for (size_t i = 1; rc == 0 && i < s->n; i++)
@@ -227,6 +175,25 @@ static int take_models(const struct ldl_mk_reader *rd, const struct ldl_yaml_nod
 
 /* ---- the recipe ---- */
 
+/* Files of mergekit's other programs look alike. */
+static int fail_no_method(const struct ldl_mk_reader *rd)
+{
+    static const struct {
+        const char *key, *program;
+    } other[] = { { "experts", "mergekit-moe" },
+                  { "genome", "mergekit-evolve" },
+                  { "layer_slices", "bakllama" } };
+    for (size_t i = 0; i < LDL_COUNT(other); i++)
+        if (ldl_yaml_find(rd->mk->root, other[i].key))
+            return ldl_yaml_fail(&rd->mk->yaml, rd->mk->root, rd->err, LDL_EUSAGE,
+                                 "no merge_method, but %s: this is for %s, which ladle does not do",
+                                 other[i].key, other[i].program);
+    if (ldl_mk_blame(rd->mk, rd->mk->root, "merge_method", rd->err))
+        return LDL_EUSAGE;
+    return ldl_mk_fail(rd, rd->mk->root,
+                       "merge_method is missing; `ladle methods` lists what there is");
+}
+
 static int take_method(const struct ldl_mk_reader *rd)
 {
     const char *name, *names[64];
@@ -235,14 +202,13 @@ static int take_method(const struct ldl_mk_reader *rd)
     if (rc)
         return rc;
     if (!name)
-        return ldl_mk_fail(rd, rd->mk->root, "merge_method is missing");
+        return fail_no_method(rd);
     if ((rd->mk->method = ldl_method_find(LDL_MERGEKIT, name)))
         return 0;
-    static const char *const later[] = { "rectify_embed" };
-    for (size_t i = 0; i < LDL_COUNT(later); i++)
-        if (strcmp(name, later[i]) == 0)
-            return ldl_yaml_fail(&rd->mk->yaml, ldl_yaml_find(rd->mk->root, "merge_method"),
-                                 rd->err, LDL_EUSAGE, "the method %s is not in this build", name);
+    if (strcmp(name, "rectify_embed") == 0) /* a file of mergekit's beside the methods */
+        return ldl_mk_fail(rd, ldl_yaml_find(rd->mk->root, "merge_method"),
+                           "rectify_embed is no merge method: embeddings of different height are "
+                           "cut to their common rows in every method; name the one you want");
     for (const struct ldl_method *m = ldl_methods; m->name && n < LDL_COUNT(names); m++)
         if (strcmp(m->language, LDL_MERGEKIT) == 0)
             names[n++] = m->name;
@@ -284,6 +250,10 @@ static int take_parts(const struct ldl_mk_reader *rd)
         return rc;
     const struct ldl_yaml_node *models = ldl_yaml_find(where, "models");
     const struct ldl_yaml_node *slices = ldl_yaml_find(where, "slices");
+    if (!models && !slices &&
+        (ldl_mk_blame(rd->mk, where, "models", rd->err) ||
+         ldl_mk_blame(rd->mk, where, "slices", rd->err)))
+        return LDL_EUSAGE;
     if (!models == !slices)
         return ldl_mk_fail(rd, where, "exactly one of models and slices is expected");
     return models ? take_models(rd, models) : take_slices(rd, slices);
@@ -317,9 +287,9 @@ static int take_root(const struct ldl_mk_reader *rd)
                                         "out_dtype",        "parameters", "tokenizer",
                                         "tokenizer_source", "name",       "chat_template" };
     struct ldl_mk *mk = rd->mk;
-    int rc = ldl_mk_check_keys(rd, mk->root, keys, LDL_COUNT(keys));
+    int rc = take_method(rd);
     if (rc == 0)
-        rc = take_method(rd);
+        rc = ldl_mk_check_keys(rd, mk->root, keys, LDL_COUNT(keys));
     if (rc == 0)
         rc = take_text(rd, mk->root, "base_model", &mk->base);
     if (rc == 0)

@@ -10,6 +10,7 @@
  *         TOKEN: {source: {kind: zero}} */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "recipe/mergekit.h"
+#include "base/io.h"
 
 #include <string.h>
 
@@ -23,10 +24,16 @@ static int is_text(const struct ldl_yaml_node *node)
 
 static int take_source(const struct ldl_mk_reader *rd, const struct ldl_yaml_node *node)
 {
+    static const char *const words[] = { "base", "union" };
     struct ldl_tokenizer *t = &rd->r->tokenizer;
     if (!is_text(node))
         return ldl_mk_fail(rd, node,
                            "the source of the tokenizer: union, base or a model is expected");
+    const char *near = strchr(node->text, '/') ? NULL : ldl_nearest(node->text, words, 2);
+    if (near && strcmp(near, node->text) != 0 && !ldl_exists(node->text))
+        return ldl_yaml_fail(&rd->mk->yaml, node, rd->err, LDL_EUSAGE,
+                             "the source of the tokenizer: there is no '%s'; did you mean '%s'?",
+                             node->text, near);
     t->kind = strcmp(node->text, "base") == 0    ? LDL_TOKENIZER_BASE
               : strcmp(node->text, "union") == 0 ? LDL_TOKENIZER_UNION
                                                  : LDL_TOKENIZER_OF;
@@ -121,7 +128,7 @@ static int take_map(const struct ldl_mk_reader *rd, const struct ldl_yaml_node *
     static const char *const keys[] = { "source", "tokens", "pad_to_multiple_of" };
     struct ldl_tokenizer *t = &rd->r->tokenizer;
     if (node->kind != LDL_YAML_MAP)
-        return ldl_mk_fail(rd, node, "tokenizer: a map with source is expected");
+        return ldl_mk_fail(rd, node, "tokenizer: a map is expected, as {source: union}");
     int rc = ldl_mk_check_keys(rd, node, keys, LDL_COUNT(keys));
     const struct ldl_yaml_node *source = ldl_yaml_find(node, "source");
     const struct ldl_yaml_node *pad = ldl_yaml_find(node, "pad_to_multiple_of");

@@ -2,16 +2,38 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "reduce/cut.h"
 
+int ldl_cut_begin_open(struct ldl_cut *c, const struct ldl_kern *k, uint64_t n, uint64_t block,
+                       enum ldl_cut_ties order, struct ldl_err *err)
+{
+    *c = (struct ldl_cut){ .k = k, .n = n, .rank = n / 2, .block_elems = block, .order = order };
+    c->blocks = (n + block - 1) / block;
+    return ldl_kth_begin(&c->kth, k, n, block, n / 2, n / 2, 0, err);
+}
+
+/* All are high, or none is: no magnitude is at the cut. */
+static void one_side(struct ldl_cut *c)
+{
+    c->step = LDL_CUT_DONE;
+    c->from = c->to = c->rank ? LDL_MAG_LAST + 1u : 0;
+}
+
+void ldl_cut_aim(struct ldl_cut *c, uint64_t rank)
+{
+    uint64_t at = LDL_MIN(rank, c->n - 1);
+    c->rank = rank;
+    ldl_kth_aim(&c->kth, at, at);
+}
+
 int ldl_cut_begin(struct ldl_cut *c, const struct ldl_kern *k, uint64_t n, uint64_t block,
                   uint64_t rank, enum ldl_cut_ties order, struct ldl_err *err)
 {
+    if (rank > 0 && rank < n) {
+        int rc = ldl_cut_begin_open(c, k, n, block, order, err);
+        ldl_cut_aim(c, rank);
+        return rc;
+    }
     *c = (struct ldl_cut){ .k = k, .n = n, .rank = rank, .block_elems = block, .order = order };
-    c->blocks = (n + block - 1) / block;
-    if (rank > 0 && rank < n)
-        return ldl_kth_begin(&c->kth, k, n, block, rank, rank, 0, err);
-    /* All are high, or none is: no magnitude is at the cut. */
-    c->step = LDL_CUT_DONE;
-    c->from = c->to = rank ? LDL_MAG_LAST + 1u : 0;
+    one_side(c);
     return 0;
 }
 
@@ -72,6 +94,11 @@ static int found(struct ldl_cut *c, struct ldl_err *err)
 {
     const struct ldl_kth *kth = &c->kth;
     const uint32_t *ties = ldl_kth_on_lo(kth);
+    if (c->rank == 0 || c->rank == c->n) {
+        one_side(c);
+        ldl_cut_end(c);
+        return 0;
+    }
     uint64_t ahead = ties_ahead(c, kth->on_lo, kth->below_lo);
     c->from = kth->mag_lo;
     c->to = kth->mag_lo == LDL_MAG_NAN ? LDL_MAG_LAST + 1u : kth->mag_lo + 1;

@@ -33,6 +33,11 @@ struct ldl_cut {
 /* n > 0 elements in blocks of `block`, rank 0 .. n. */
 int ldl_cut_begin(struct ldl_cut *c, const struct ldl_kern *k, uint64_t n, uint64_t block,
                   uint64_t rank, enum ldl_cut_ties order, struct ldl_err *err);
+/* The same for a rank that is learnt on the way: ldl_cut_aim() tells it, first a guess (which only costs time
+ * when it is bad), and before the solve of the first round with stride 1 the true one. */
+int ldl_cut_begin_open(struct ldl_cut *c, const struct ldl_kern *k, uint64_t n, uint64_t block,
+                       enum ldl_cut_ties order, struct ldl_err *err);
+void ldl_cut_aim(struct ldl_cut *c, uint64_t rank);
 void ldl_cut_end(struct ldl_cut *c);
 /* 0 done, else every stride-th block is wanted. In the same round all cuts of tensors of one size want
  * the same, or are done. */

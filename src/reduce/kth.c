@@ -56,6 +56,12 @@ void ldl_kth_end(struct ldl_kth *s)
     s->held = s->on_at = NULL;
 }
 
+void ldl_kth_aim(struct ldl_kth *s, uint64_t lo, uint64_t hi)
+{
+    s->lo = lo;
+    s->hi = hi;
+}
+
 uint64_t ldl_kth_stride(const struct ldl_kth *s)
 {
     return s->step == LDL_KTH_DONE ? 0 : s->step == LDL_KTH_SAMPLE ? s->stride : 1;

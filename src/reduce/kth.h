@@ -59,6 +59,9 @@ struct ldl_kth_acc {
 int ldl_kth_begin(struct ldl_kth *s, const struct ldl_kern *k, uint64_t n, uint64_t block,
                   uint64_t lo, uint64_t hi, int sums, struct ldl_err *err);
 void ldl_kth_end(struct ldl_kth *s);
+/* Other ranks, for who learns them on the way: at any time until the solve of the first round that saw all
+ * blocks. What was said before is then a guess for the sample. */
+void ldl_kth_aim(struct ldl_kth *s, uint64_t lo, uint64_t hi);
 /* 0 done, else every stride-th block is wanted. */
 uint64_t ldl_kth_stride(const struct ldl_kth *s);
 int ldl_kth_acc_begin(const struct ldl_kth *s, struct ldl_kth_acc *a, struct ldl_err *err);

@@ -154,6 +154,21 @@ static void test_read(void **state)
     }
 }
 
+static void test_found(void **state)
+{
+    static const char json[] = "{\"a\": {\"b\": 1}, \"c\" : [ 2 ] , \"a\":null}";
+    const char *value;
+    size_t n;
+    (void)state;
+    expect_ok(ldl_config_find(json, strlen(json), "c", "c", &value, &n, &err));
+    assert_int_equal(n, 5);
+    assert_memory_equal(value, "[ 2 ]", 5);
+    expect_ok(ldl_config_find(json, strlen(json), "c", "a", &value, &n, &err));
+    assert_memory_equal(value, "null", n); /* of two the last */
+    expect_ok(ldl_config_find(json, strlen(json), "c", "b", &value, &n, &err));
+    assert_int_equal(n, 0);
+}
+
 static void test_refused(void **state)
 {
     static const struct {
@@ -169,6 +184,8 @@ static void test_refused(void **state)
     static const struct ldl_edit edit = { "dtype", NULL, 1 };
     struct ldl_buf out = { 0 };
     char *word;
+    const char *value;
+    size_t n;
     (void)state;
     for (size_t i = 0; i < LDL_COUNT(rows); i++) {
         size_t len = strlen(rows[i].json);
@@ -179,16 +196,18 @@ static void test_refused(void **state)
         expect_error(ldl_config_get_dtype(rows[i].json, len, "c", &word, &err), LDL_EINPUT,
                      rows[i].error);
         assert_null(word);
+        expect_error(ldl_config_find(rows[i].json, len, "c", "w", &value, &n, &err), LDL_EINPUT,
+                     rows[i].error);
     }
     ldl_buf_free(&out);
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_replaced),
-                                        cmocka_unit_test(test_edited),
-                                        cmocka_unit_test(test_quantization),
-                                        cmocka_unit_test(test_read),
-                                        cmocka_unit_test(test_refused) };
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_replaced),     cmocka_unit_test(test_edited),
+        cmocka_unit_test(test_quantization), cmocka_unit_test(test_read),
+        cmocka_unit_test(test_found),        cmocka_unit_test(test_refused)
+    };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -148,6 +148,7 @@ static void test_nearest(void **state)
         { "", NULL },
         { "xyz", NULL },
         { "sl", NULL },
+        { "dare", "dare_linear" }, /* its beginning */
     };
     char longest[300];
     (void)state;

@@ -70,19 +70,26 @@ static void rams(const struct ldl_kern *k, const float *x, const float *y, size_
 
 static void sces(const struct ldl_kern *k, const float *x, const float *y, size_t n)
 {
-    static double mean[ROOM], square[ROOM];
-    static float v[ROOM], v_want[ROOM];
-    memset(mean, 0, n * sizeof *mean);
-    memset(square, 0, n * sizeof *square);
-    k->welford(mean, square, 1, x, n);
-    k->welford(mean, square, 2, y, n);
-    k->variance(v, square, 2, n);
-    for (size_t i = 0; i < n; i++) {
-        double second = x[i] + ((double)y[i] - x[i]) / 2, zero = (double)x[i] - x[i];
-        v_want[i] = (float)((zero + ((double)y[i] - x[i]) * (y[i] - second)) / 2);
-        assert_true(mean[i] == second || (isnan(mean[i]) && isnan(second)));
+    static float v[ROOM], v_want[ROOM], a[ROOM], b[ROOM], c[ROOM];
+    float *const three[] = { a, b, c };
+    memcpy(a, x, n * 4);
+    memcpy(b, y, n * 4);
+    for (size_t i = 0; i < n; i++)
+        c[i] = y[n - 1 - i];
+    for (size_t m = 1; m <= 3; m++) {
+        k->variance(v, three, m, n);
+        for (size_t i = 0; i < n; i++) {
+            volatile double mean = 0, square = 0;
+            for (size_t j = 0; j < m; j++) {
+                volatile double away = (double)three[j][i] - mean, step = away / (double)(j + 1);
+                mean += step;
+                volatile double rest = (double)three[j][i] - mean, more = away * rest;
+                square += more;
+            }
+            v_want[i] = (float)(square / (double)m);
+        }
+        same(v, v_want, n, "variance", k->level);
     }
-    same(v, v_want, n, "variance", k->level);
 
     memcpy(got, x, n * 4);
     k->keep_where(got, y, n);

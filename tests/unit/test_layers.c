@@ -46,11 +46,36 @@ static void test_before(void **state)
     assert_false(ldl_layer_is_before("lm_head.weight"));
 }
 
+static void test_stacks(void **state)
+{
+    static const char *const names[] = { "model.layers.0.up", "model.layers.2.up", "lm_head.weight",
+                                         "model.layers.1.experts.7.up", "visual.blocks.4.up" };
+    struct ldl_view view[LDL_COUNT(names)];
+    struct ldl_model m = { .view = view };
+    const char *two[2];
+    (void)state;
+    memset(view, 0, sizeof view);
+    for (size_t i = 0; i < LDL_COUNT(names); i++)
+        view[i].name = (char *)names[i];
+    assert_false(ldl_layer_stacks(&m, two));
+    m.nviews = 4;
+    assert_false(ldl_layer_stacks(&m, two)); /* experts are no stack */
+    assert_int_equal(ldl_layer_count(&m), 3);
+    m.nviews = 5;
+    assert_true(ldl_layer_stacks(&m, two));
+    assert_string_equal(two[0], names[0]);
+    assert_string_equal(two[1], names[4]);
+    assert_int_equal(ldl_layer_count(&m), 5);
+    assert_int_equal(ldl_layer_count_in(&m, names[0], strlen("model.layers.")), 3);
+    assert_int_equal(ldl_layer_count_in(&m, names[4], strlen("visual.blocks.")), 5);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_names),
         cmocka_unit_test(test_before),
+        cmocka_unit_test(test_stacks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

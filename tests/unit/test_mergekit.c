@@ -76,6 +76,21 @@ static void test_places(void **state)
     expect_ok(parse(MODELS "merge_method: ties\nbase_model: c\n", NULL));
     assert_true(value("normalize", "norm", 0, 0) == 1); /* the default of ties itself */
     ldl_recipe_free(&r);
+    expect_ok(parse("models: [a]\nmerge_method: slerp\nbase_model: b\n"
+                    "parameters: {t: {filter: mlp, value: 0.5}}\n",
+                    NULL));
+    assert_true(value("t", "mlp", 0, 0) == 0.5); /* one condition, without a list */
+    assert_true(value("t", "norm", 0, 0) == 0);
+    ldl_recipe_free(&r);
+    expect_ok(parse("models: [a]\nmerge_method: passthrough\n"
+                    "parameters: {scale: {filter: mlp, value: 0.5}}\n",
+                    NULL));
+    assert_true(value("scale", "norm", 0, 0) == 1); /* there is a default */
+    ldl_recipe_free(&r);
+    expect_ok(parse(MODELS "merge_method: linear\nparameters: {normalize: [false, true]}\n", NULL));
+    assert_true(value("normalize", "norm", 0.9, 0) == 0); /* booleans are not mixed */
+    assert_true(value("normalize", "norm", 1, 0) == 1);
+    ldl_recipe_free(&r);
 }
 
 static void test_slices(void **state)
@@ -105,17 +120,26 @@ static void test_notes(void **state)
 {
     static const char recipe[] =
         "models:\n- {model: a, parameters: {wieght: 1, weight: 1}}\n- {model: b, paramters: {}}\n"
-        "merge_method: linear\nparameters: {weight: 1, int8_mask: true}\n";
+        "merge_method: linear\nnormalize: false\n"
+        "parameters: {weight: {fliter: x, value: 1}, normalize: [{pattern: x, value: 1}], "
+        "int8_mask: true}\n";
+    static const char *const more[] = {
+        ":5:1: unknown key 'normalize'; parameters are written under 'parameters:', it is ignored",
+        ":6:23: unknown key 'fliter'; did you mean 'filter'?", ":6:58: unknown key 'pattern'; it is"
+    };
     (void)state;
     expect_ok(parse(recipe, NULL));
-    assert_int_equal(r.note.n, 2); /* int8_mask never changes a result */
+    assert_int_equal(r.note.n, 5); /* int8_mask never changes a result */
+    assert_non_null(strstr(r.note.name[0], more[0]));
+    assert_non_null(strstr(r.note.name[1], more[1]));
+    assert_non_null(strstr(r.note.name[2], more[2]));
     assert_non_null(
-        strstr(r.note.name[0], ":2:27: unknown parameter 'wieght'; did you mean 'weight'?"));
+        strstr(r.note.name[3], ":2:27: unknown parameter 'wieght'; did you mean 'weight'?"));
     assert_non_null(
-        strstr(r.note.name[1], ":3:14: unknown key 'paramters'; did you mean 'parameters'?"));
+        strstr(r.note.name[4], ":3:14: unknown key 'paramters'; did you mean 'parameters'?"));
     ldl_recipe_free(&r);
     assert_int_equal(parse(recipe, "--strict"), LDL_EUSAGE);
-    assert_non_null(strstr(err.text, "wieght"));
+    assert_non_null(strstr(err.text, "normalize"));
 }
 
 static void test_refused(void **state)
@@ -146,7 +170,26 @@ static void test_refused(void **state)
           "token_id: a whole number" },
         { MODELS, "merge_method is missing" },
         { MODELS "merge_method: dare-ties\n", "did you mean 'dare_ties'?" },
-        { MODELS "merge_method: rectify_embed\n", "rectify_embed is not in this build" },
+        { MODELS "merge_method: rectify_embed\n", ":2:15: rectify_embed is no merge method" },
+        { MODELS "merge-method: linear\n",
+          ":2:1: 'merge-method' is unknown; did you mean 'merge_method'" },
+        { MODELS "merge_method: ties\nbase-model: c\n",
+          ":3:1: 'base-model' is unknown; did you mean 'base_model'" },
+        { "model: [a]\nmerge_method: linear\n", ":1:1: 'model' is unknown; did you mean 'models'" },
+        { "slice: [a]\nmerge_method: linear\n", ":1:1: 'slice' is unknown; did you mean 'slices'" },
+        { "models: [{modell: a}]\nmerge_method: linear\n",
+          ":1:11: 'modell' is unknown; did you mean 'model'" },
+        { "slices: [{sources: [{model: a, layer_rnage: [0, 2]}]}]\nmerge_method: linear\n",
+          ":1:32: 'layer_rnage' is unknown; did you mean 'layer_range'" },
+        { "slices: [{model: a, layer_range: [0, 2]}]\nmerge_method: linear\n",
+          ":1:10: a slice without sources" },
+        { "slices: [{sources: {model: a}}]\nmerge_method: linear\n",
+          ":1:20: sources: a list with one item" },
+        { MODELS "experts: []\n", "this is for mergekit-moe" },
+        { MODELS "genome: {}\n", "this is for mergekit-evolve" },
+        { "layer_slices: []\n", "this is for bakllama" },
+        { MODELS "merge_method: linear\ntokenizer_source: unoin\n",
+          ":3:19: the source of the tokenizer: there is no 'unoin'; did you mean 'union'?" },
         { MODELS "merge_method: ties\n", "ties needs a base_model" },
         { MODELS "merge_method: slerp\nbase_model: c\n",
           "slerp takes exactly 1 model beside the base, and 2" },
@@ -181,7 +224,18 @@ static void test_bad_values(void **state)
         { "merge_method: linear\nmodels: [{model: a, parameters: {weight: {filter: q}}}]\n",
           "weight: a number is expected" },
         { "merge_method: linear\nmodels: [{model: a, parameters: {weight: .nan}}]\n",
-          "weight: nan is not in the range" },
+          "weight: nan is no number" },
+        { "merge_method: linear\nmodels: [{model: a, parameters: {wieght: 1}}]\n",
+          ":2:34: 'wieght' is unknown; did you mean 'weight', which is missing?" },
+        { "merge_method: linear\nmodels: [a]\nparameters: {wieght: 1}\n",
+          ":3:14: 'wieght' is unknown" },
+        { "merge_method: linear\nmodels: [{model: a, weight: 1}]\n",
+          ":2:21: 'weight' is outside of parameters" },
+        { "merge_method: linear\nmodels: [a]\nweight: 1\n",
+          ":3:1: 'weight' is outside of parameters" },
+        { "merge_method: linear\nmodels: [{model: a, parameters: {weight: 1}}]\nparameters: "
+          "{normalize: maybe}\n",
+          ":3:25: normalize: true or false is expected" },
         { "merge_method: linear\nmodels: [{model: a, parameters: {weight: 1}}]\nparameters: "
           "{normalize: 0.8}\n",
           "normalize: 0.8 is not in the range true|false" },
