@@ -6,7 +6,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kern/kern_exp.h"
 
-enum { COUNT_RUN = 64 };
+enum { COUNT_RUN = 32 };
 
 static inline uint32_t mag_of(float x)
 {
