@@ -146,6 +146,13 @@ void ldl_buf_json(struct ldl_buf *b, const char *text)
     size_t left = strlen(text);
     ldl_buf_put(b, "\"", 1);
     while (left) {
+        size_t run = 0; /* of characters that stand for themselves, as nearly all do */
+        while (run < left && s[run] >= 0x20 && s[run] < 0x7f && s[run] != '"' && s[run] != '\\')
+            run++;
+        ldl_buf_put(b, s, run);
+        s += run;
+        if ((left -= run) == 0)
+            break;
         size_t n = ldl_utf8_len(s, left);
         if (n == 0) {
             ldl_buf_puts(b, "\xef\xbf\xbd");

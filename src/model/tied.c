@@ -29,17 +29,24 @@ static const char *const embeddings[] = {
 /* Of an encoder-decoder: the common matrix, embeddings[0], under its parts' names. */
 static const char *const parts[] = { "encoder.embed_tokens.weight", "decoder.embed_tokens.weight" };
 
-/* Is `name` the tail, or does it end with it after a dot? */
+/* Is `name`, of len bytes, the tail, or does it end with it after a dot? */
+static int has_tail(const char *name, size_t len, const char *tail)
+{
+    size_t t = strlen(tail);
+    return len >= t && memcmp(name + len - t, tail, t) == 0 &&
+           (len == t || name[len - t - 1] == '.');
+}
+
 static int ends_with(const char *name, const char *tail)
 {
-    size_t n = strlen(name), t = strlen(tail);
-    return n >= t && strcmp(name + n - t, tail) == 0 && (n == t || name[n - t - 1] == '.');
+    return has_tail(name, strlen(name), tail);
 }
 
 static int is_one_of(const char *name, const char *const *tail, size_t n)
 {
+    size_t len = strlen(name);
     for (size_t i = 0; i < n; i++)
-        if (ends_with(name, tail[i]))
+        if (has_tail(name, len, tail[i]))
             return 1;
     return 0;
 }
@@ -167,16 +174,25 @@ static const struct ldl_view *find_twin(const struct ldl_model *m, const struct 
     return NULL;
 }
 
+/* Has m this name? For names in their order: *at is the walk through m's, from 0. */
+static int has_next(const struct ldl_model *m, size_t *at, const char *name)
+{
+    int order = 1;
+    while (*at < m->nviews && (order = strcmp(m->by_name[*at]->name, name)) < 0)
+        ++*at;
+    return *at < m->nviews && order == 0;
+}
+
 /* The views that m lacks and that `other` tells how to make, into made[*n]. */
 static int make_lacking(const struct ldl_model *m, const struct ldl_model *other,
                         struct ldl_view *made, size_t *n, struct ldl_err *err)
 {
     struct places p = { 0 };
-    size_t looked = 0;
+    size_t looked = 0, at = 0;
     int status = 0;
     for (size_t i = 0; i < other->nviews && status == 0; i++) {
         const struct ldl_view *v = other->by_name[i], *from = NULL;
-        if (ldl_model_find(m, v->name) || (status = sort_places(&p, other, err)))
+        if (has_next(m, &at, v->name) || (status = sort_places(&p, other, err)))
             continue;
         size_t most = is_tied_name(v->name);
         if (most && m->tied != 0 && ++looked <= HEADS_MAX)
