@@ -51,9 +51,17 @@ CASE(sub, k->sub(m.z, m.y, N))
 CASE(axpy, k->axpy(m.z, 1e-9f, m.x, N))
 CASE(mix, k->mix(m.z, 0.5f, m.x, 0.5f, m.y, N))
 CASE(rank_update_16, k->rank_update(m.z, 1e-9f, m.left, m.right, N, RANK, N))
-CASE(vote_count, k->vote_count(m.z, 1, m.x, N))
-CASE(agree, k->agree(m.z, m.d, 1e-9f, 1e-9, m.x, m.y, N))
-CASE(divide, k->divide(m.z, m.p, N))
+static float *const two[] = { m.x, m.y };
+static const float w[] = { 0.4f, 0.6f };
+static const double w64[] = { 0.4, 0.6 };
+static const float half[] = { 0.5f, 0.5f };
+static const struct ldl_elect pair = { 2, half, NULL, LDL_VOTE_SUM, LDL_SHARE_F32 };
+CASE(elect_pair, k->elect(m.z, two, &pair, N))
+static const struct ldl_elect f32 = { 2, w, NULL, LDL_VOTE_SUM, LDL_SHARE_F32 };
+static const struct ldl_elect f64 = { 2, w, w64, LDL_VOTE_SUM, LDL_SHARE_F64 };
+CASE(elect_f32, k->elect(m.z, two, &f32, N))
+CASE(elect_f64, k->elect(m.z, two, &f64, N))
+CASE(variance, k->variance(m.z, two, 2, N))
 CASE(trim, k->trim(m.z, 0x30000000u, 1, N))
 CASE(keep, k->keep(m.z, m.draw, 1ull << 32, 1, N))
 CASE(keep_each, k->keep_each(m.z, m.draw, m.p, 1, N))
@@ -87,9 +95,10 @@ static const struct row {
     { "axpy", run_axpy, 12 },
     { "mix", run_mix, 12 },
     { "rank_update 16", run_rank_update_16, 12 + 4 * RANK },
-    { "vote_count", run_vote_count, 12 },
-    { "agree", run_agree, 32 },
-    { "divide", run_divide, 16 },
+    { "elect f32", run_elect_f32, 12 },
+    { "elect f64", run_elect_f64, 12 },
+    { "elect pair", run_elect_pair, 12 },
+    { "variance", run_variance, 12 },
     { "trim", run_trim, 8 },
     { "keep", run_keep, 12 },
     { "keep_each", run_keep_each, 20 },

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TILE_ELEMS = 128 * 1024, TILE_MOST = 1 << 24, AUX_BYTES = 64 * 1024 };
+enum { TILE_ELEMS = 256 * 1024, TILE_MOST = 1 << 24, AUX_BYTES = 64 * 1024 };
 #define FIXED_BYTES   ((uint64_t)6 << 20)
 #define DEFAULT_BYTES ((uint64_t)112 << 20)
 

@@ -38,6 +38,25 @@ struct ldl_softmax {
     double factor;
 };
 
+/* How signs are elected. Of each element, v_i = w_i * x_i; E = the sum of v_i (or of x_i, or of the signs of
+ * v_i), where E >= 0 elects +; then sum = v_i with that sign, in f32, by share of those that have it. Others
+ * add 0 * v_i, so that a NaN or infinity of any model shows. */
+enum ldl_vote { LDL_VOTE_SUM, LDL_VOTE_PLAIN, LDL_VOTE_COUNT };
+enum ldl_share {
+    LDL_SHARE_NONE,  /* the sum itself */
+    LDL_SHARE_F32,   /* sum / sum of w_i; a sum of 0 counts as 1 */
+    LDL_SHARE_LEAST, /* sum / max(sum of w_i, 1e-6) */
+    LDL_SHARE_F64 /* sum / sum of w64_i, both f64, rounded once; |sum of w64_i| < 1e-8 counts as 1 */
+};
+struct ldl_elect {
+    size_t m;
+    const float *w;
+    const double
+        *w64; /* given: votes are SUM or COUNT, shares NONE or F64; NULL: none of COUNT and F64 */
+    enum ldl_vote vote;
+    enum ldl_share share;
+};
+
 struct ldl_kern {
     const char *level; /* "v2", "v3", "v4", "base" */
 
@@ -69,19 +88,10 @@ struct ldl_kern {
     void (*times)(float *x, float s, size_t n); /* x *= s */
     void (*over)(float *x, float s, size_t n);  /* x /= s */
 
-    /* ties. e: votes so far; sign of each weighted element is added (-1, 0, +1; NaN gives 0). */
-    void (*vote_count)(float *e, float w, const float *x, size_t n);
-    /* Where w*x has the sign of the vote e (e >= 0: +): o += w*x, d += share; elsewhere o += 0*(w*x),
-     * so that a NaN or infinity of any model shows. */
-    void (*agree)(float *o, double *d, float w, double share, const float *x, const float *e,
-                  size_t n);
-    /* o = o / d in f64, rounded once; |d| < 1e-8 counts as 1. */
-    void (*divide)(float *o, const double *d, size_t n);
+    /* o = the sum of those of x[0] .. x[m-1] that have the elected sign, divided; see struct ldl_elect. */
+    void (*elect)(float *o, float *const *x, const struct ldl_elect *how, size_t n);
 
-    /* mergekit's forms, in f32. concur: as agree, d += w. divide_by: o = o / d, where d = 0 counts
-     * as 1. near_swap: v = min(max(t * (1 / max(|b - x|, 1e-6)), 0), 1); o = v*x + (1-v)*b. */
-    void (*concur)(float *o, float *d, float w, const float *x, const float *e, size_t n);
-    void (*divide_by)(float *o, const float *d, size_t n);
+    /* v = min(max(t * (1 / max(|b - x|, 1e-6)), 0), 1); o = v*x + (1-v)*b. */
     void (*near_swap)(float *o, float t, const float *x, const float *b, size_t n);
 
     /* ram. An element is touched where |x| > eps. touch: c += 1 there. add_touched, there: o += f*x
@@ -92,11 +102,10 @@ struct ldl_kern {
     void (*count_touched)(const float *c, float eps, const float *x, size_t n, uint64_t *alone,
                           uint64_t *shared);
 
-    /* sce. variance: v = that of x[0] .. x[m-1], m > 0, around their mean, by Welford's recurrence in f64,
-     * rounded once. keep_where: x = v is not 0 ? x : 0. divide_least: o = o / max(d, least). */
+    /* sce. variance: v = that of x[0] .. x[m-1], m > 0, around their mean, in f64 (of two it is a
+     * quarter of their difference's square), rounded once.     keep_where: x = v is not 0 ? x : 0. */
     void (*variance)(float *v, float *const *x, size_t m, size_t n);
     void (*keep_where)(float *x, const float *v, size_t n);
-    void (*divide_least)(float *o, const float *d, float least, size_t n);
 
     /* Sums by column (reduce/columns.h). raise_mags: o = max(o, magnitude of x). add_products:
      * s += (x*p) * (y*q), rounded to the nearest integer, to even between two; what is added is

@@ -126,21 +126,25 @@ static void encode_f16(void *restrict dst, const float *restrict src, size_t n)
     }
 }
 
+static void count_some(const float *x, size_t n, uint64_t *nans, uint64_t *infs)
+{
+    for (size_t i = 0; i < n; i++) {
+        uint32_t a = bits_of(x[i]) & 0x7fffffffu;
+        *nans += a > LDL_MAG_INF;
+        *infs += a == LDL_MAG_INF;
+    }
+}
+
+/* There are nearly never any, so it is the largest magnitude that is asked for. */
 static void count_odd(const float *x, size_t n, uint64_t *nans, uint64_t *infs)
 {
-    while (n) {
-        size_t run = n < 65536 ? n : 65536;
-        uint32_t nan = 0, inf = 0;
-        for (size_t i = 0; i < run; i++) {
-            uint32_t a = bits_of(x[i]) & 0x7fffffffu;
-            nan += a > LDL_MAG_INF;
-            inf += a == LDL_MAG_INF;
-        }
-        *nans += nan;
-        *infs += inf;
-        x += run;
-        n -= run;
+    uint32_t most = 0;
+    for (size_t i = 0; i < n; i++) {
+        uint32_t a = bits_of(x[i]) & 0x7fffffffu;
+        most = a > most ? a : most;
     }
+    if (most >= LDL_MAG_INF)
+        count_some(x, n, nans, infs);
 }
 
 /* ---- elementwise ---- */
@@ -225,53 +229,6 @@ static void add_squares(double *restrict d, const float *restrict x, size_t n)
         d[i] += (double)x[i] * (double)x[i];
 }
 
-static void vote_count(float *restrict e, float w, const float *restrict x, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        float v = w * x[i];
-        e[i] += (float)((int)(v > 0.0f) - (int)(v < 0.0f));
-    }
-}
-
-static void agree(float *restrict o, double *restrict d, float w, double share,
-                  const float *restrict x, const float *restrict e, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        float v = w * x[i];
-        int plus = e[i] >= 0.0f;
-        int same = (plus & (v > 0.0f)) | (!plus & (v < 0.0f));
-        o[i] += (same ? 1.0f : 0.0f) * v;
-        d[i] += same ? share : 0.0;
-    }
-}
-
-static void divide(float *restrict o, const double *restrict d, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        double by = d[i] < 1e-8 && d[i] > -1e-8 ? 1.0 : d[i];
-        o[i] = (float)((double)o[i] / by);
-    }
-}
-
-static void concur(float *restrict o, float *restrict d, float w, const float *restrict x,
-                   const float *restrict e, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        float v = w * x[i];
-        int plus = e[i] >= 0.0f;
-        int same = (plus & (v > 0.0f)) | (!plus & (v < 0.0f));
-        float one = same ? 1.0f : 0.0f;
-        o[i] += one * v;
-        d[i] += one * w;
-    }
-}
-
-static void divide_by(float *restrict o, const float *restrict d, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        o[i] = o[i] / (d[i] == 0.0f ? 1.0f : d[i]);
-}
-
 /* A NaN of x or b goes through all of it. */
 static void near_swap(float *restrict o, float t, const float *restrict x, const float *restrict b,
                       size_t n)
@@ -320,51 +277,12 @@ static void count_touched(const float *restrict c, float eps, const float *restr
     *shared += more;
 }
 
-enum { WELFORD_RUN = 64 };
-
-/* x / number; where the reciprocal is exact the product is the quotient. */
-static inline double share_of(double x, double number, int is_power)
-{
-    return is_power ? x * (1 / number) : x / number;
-}
-
-static void welford(double *restrict mean, double *restrict square, double number,
-                    const float *restrict x, size_t n)
-{
-    int is_power = ((size_t)number & ((size_t)number - 1)) == 0;
-    for (size_t i = 0; i < n; i++) {
-        double away = (double)x[i] - mean[i];
-        double moved = mean[i] + share_of(away, number, is_power);
-        square[i] += away * ((double)x[i] - moved);
-        mean[i] = moved;
-    }
-}
-
-static void variance(float *restrict v, float *const *x, size_t m, size_t n)
-{
-    int is_power = (m & (m - 1)) == 0;
-    for (size_t at = 0; at < n; at += WELFORD_RUN) {
-        double mean[WELFORD_RUN] = { 0 }, square[WELFORD_RUN] = { 0 };
-        size_t run = n - at < WELFORD_RUN ? n - at : WELFORD_RUN;
-        for (size_t i = 0; i < m; i++)
-            welford(mean, square, (double)(i + 1), x[i] + at, run);
-        for (size_t i = 0; i < run; i++)
-            v[at + i] = (float)share_of(square[i], (double)m, is_power);
-    }
-}
-
 static void keep_where(float *restrict x, const float *restrict v, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         uint32_t stays = 0u - (uint32_t)((bits_of(v[i]) & 0x7fffffffu) != 0);
         x[i] = float_of(bits_of(x[i]) & stays);
     }
-}
-
-static void divide_least(float *restrict o, const float *restrict d, float least, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        o[i] = o[i] / (d[i] < least ? least : d[i]);
 }
 
 static void raise_mags(uint32_t *restrict o, const float *restrict x, size_t n)
@@ -392,20 +310,6 @@ static void trim(float *x, uint32_t threshold_mag, float factor, size_t n)
     for (size_t i = 0; i < n; i++) {
         uint32_t stays = 0u - (uint32_t)((bits_of(x[i]) & 0x7fffffffu) >= threshold_mag);
         x[i] = float_of(bits_of(x[i] * factor) & stays);
-    }
-}
-
-static void keep(float *restrict x, const uint32_t *restrict draw, uint64_t keep_below,
-                 float divisor, size_t n)
-{
-    if (keep_below == 0) {
-        zero(x, n);
-        return;
-    }
-    uint32_t last = (uint32_t)(keep_below - 1);
-    for (size_t i = 0; i < n; i++) {
-        uint32_t stays = 0u - (uint32_t)(draw[i] <= last);
-        x[i] = float_of(bits_of(x[i] / divisor) & stays);
     }
 }
 

@@ -59,13 +59,11 @@ static void bracket_counts(struct ldl_bracket *b, const float *x, size_t n)
 }
 
 /* Strictly between from and to is one comparison: a - (from + 1) < span. */
-static size_t bracket(struct ldl_bracket *b, uint32_t *restrict inside, const float *restrict x,
-                      size_t n)
+static size_t bracket_inside(const struct ldl_bracket *b, uint32_t *restrict inside,
+                             const float *restrict x, size_t n)
 {
-    uint32_t from = b->from, at = b->at, to = b->to;
-    uint32_t first = from + 1, span = to > from ? to - from - 1 : 0;
+    uint32_t at = b->at, first = b->from + 1, span = b->to > b->from ? b->to - b->from - 1 : 0;
     size_t count = 0;
-    bracket_counts(b, x, n);
     for (size_t i = 0; i < n; i += COUNT_RUN) {
         size_t run = n - i < COUNT_RUN ? n - i : COUNT_RUN;
         uint32_t any = 0;
@@ -80,6 +78,42 @@ static size_t bracket(struct ldl_bracket *b, uint32_t *restrict inside, const fl
         }
     }
     return count;
+}
+
+#if defined __AVX512F__
+#include <immintrin.h>
+
+/* The same, whole vectors of it: AVX-512 moves chosen lanes together in one instruction. */
+static size_t bracket_vectors(const struct ldl_bracket *b, uint32_t *restrict inside,
+                              const float *restrict x, size_t n)
+{
+    uint32_t lanes = b->to > b->from ? b->to - b->from - 1 : 0;
+    const __m512i first = _mm512_set1_epi32((int)(b->from + 1));
+    const __m512i span = _mm512_set1_epi32((int)lanes), at = _mm512_set1_epi32((int)b->at);
+    const __m512i mags = _mm512_set1_epi32(0x7fffffff), nan = _mm512_set1_epi32(LDL_MAG_NAN);
+    size_t count = 0;
+    for (size_t i = 0; i < n; i += 16) {
+        __m512i a = _mm512_min_epu32(_mm512_and_si512(_mm512_loadu_si512(x + i), mags), nan);
+        __mmask16 in = _mm512_cmplt_epu32_mask(_mm512_sub_epi32(a, first), span);
+        in = _mm512_mask_cmpneq_epu32_mask(in, a, at);
+        if (in)
+            _mm512_storeu_si512(inside + count, _mm512_maskz_compress_epi32(in, a));
+        count += (size_t)__builtin_popcount(in);
+    }
+    return count;
+}
+#endif
+
+static size_t bracket(struct ldl_bracket *b, uint32_t *restrict inside, const float *restrict x,
+                      size_t n)
+{
+    size_t whole = 0, count = 0;
+    bracket_counts(b, x, n);
+#if defined __AVX512F__
+    whole = n / 16 * 16;
+    count = bracket_vectors(b, inside, x, whole);
+#endif
+    return count + bracket_inside(b, inside + count, x + whole, n - whole);
 }
 
 /* ---- census ---- */

@@ -1,7 +1,7 @@
 /* kern_level.c -- the kernel table of one SIMD level. Compiled once per level with its own -march
  * and -DLDL_LEVEL=v2 (v3, v4, base); kern.c chooses among the tables. */
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "kern/kern_philox.h"
+#include "kern/kern_elect.h"
 
 #define PASTE2(a, b) a##b
 #define PASTE(a, b)  PASTE2(a, b)
@@ -40,18 +40,13 @@ const struct ldl_kern PASTE(ldl_kern_, LDL_LEVEL) = {
     .rank_update = rank_update,
     .transpose = transpose,
     .add_squares = add_squares,
-    .vote_count = vote_count,
-    .agree = agree,
-    .divide = divide,
-    .concur = concur,
-    .divide_by = divide_by,
+    .elect = elect,
     .near_swap = near_swap,
     .touch = touch,
     .add_touched = add_touched,
     .count_touched = count_touched,
     .variance = variance,
     .keep_where = keep_where,
-    .divide_least = divide_least,
     .raise_mags = raise_mags,
     .add_products = add_products,
     .largest = largest,

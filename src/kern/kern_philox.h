@@ -1,41 +1,34 @@
-/* kern_philox.h -- random numbers; the sixth part of the kernels' body.
+/* kern_philox.h -- random numbers; the seventh part of the kernels' body.
  *
  * Philox4x32-10 of Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011. What it costs is
  * the product of two 32-bit numbers in 64 bits, which vectors have as one instruction that gcc 12 does not
  * find in plain C: 0.66, 0.74 and 0.39 ns a draw at v2, v3 and v4, and with it 0.68, 0.39 and 0.26. So this
- * is the one place with vector types and an intrinsic. A lane holds a 32-bit word in 64 bits, of which
+ * is an intrinsic. A lane holds a 32-bit word in 64 bits, of which
  * the upper half may be anything. */
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "kern/kern_count.h"
+#include "kern/kern_vec.h"
 
+/* The product of the low halves of the lanes. */
 #if defined __AVX512F__
-#include <immintrin.h>
-typedef uint64_t ldl_words __attribute__((vector_size(64)));
-#define LDL_TIMES(a, m) ((ldl_words)_mm512_mul_epu32((__m512i)(a), (__m512i)(m)))
+#define LDL_TIMES(a, m) ((ldl_u64s)_mm512_mul_epu32((__m512i)(a), (__m512i)(m)))
 #elif defined __AVX2__
-#include <immintrin.h>
-typedef uint64_t ldl_words __attribute__((vector_size(32)));
-#define LDL_TIMES(a, m) ((ldl_words)_mm256_mul_epu32((__m256i)(a), (__m256i)(m)))
+#define LDL_TIMES(a, m) ((ldl_u64s)_mm256_mul_epu32((__m256i)(a), (__m256i)(m)))
 #elif defined __SSE2__
-#include <emmintrin.h>
-typedef uint64_t ldl_words __attribute__((vector_size(16)));
-#define LDL_TIMES(a, m) ((ldl_words)_mm_mul_epu32((__m128i)(a), (__m128i)(m)))
+#define LDL_TIMES(a, m) ((ldl_u64s)_mm_mul_epu32((__m128i)(a), (__m128i)(m)))
 #else
-typedef uint64_t ldl_words __attribute__((vector_size(16)));
 #define LDL_TIMES(a, m) (((a)&0xffffffffu) * (m))
 #endif
-typedef uint32_t ldl_halves __attribute__((vector_size(sizeof(ldl_words) / 2)));
 
 enum { PHILOX_BLOCKS = 64, PHILOX_GROUP = 8 * PHILOX_BLOCKS };
-enum { WORDS = sizeof(ldl_words) / sizeof(uint64_t), CHAINS = 2 };
+enum { WORDS = LDL_F64S, CHAINS = 2 };
 
 /* Some blocks of a group, from the i-th on: two vectors at once, so that one computes while the other
  * waits for its product. */
 static inline void philox_words(uint32_t *out, uint64_t block, const uint32_t key[2], uint32_t c2,
                                 uint32_t c3)
 {
-    const ldl_words zero = { 0 }, m0 = zero + 0xD2511F53u, m1 = zero + 0xCD9E8D57u;
-    ldl_words w[4][CHAINS], lane = { 0 };
+    const ldl_u64s zero = { 0 }, m0 = zero + 0xD2511F53u, m1 = zero + 0xCD9E8D57u;
+    ldl_u64s w[4][CHAINS], lane = { 0 };
     uint32_t k0 = key[0], k1 = key[1];
     for (size_t l = 0; l < WORDS; l++)
         lane[l] = l;
@@ -47,7 +40,7 @@ static inline void philox_words(uint32_t *out, uint64_t block, const uint32_t ke
     }
     for (int round = 0; round < 10; round++) {
         for (size_t v = 0; v < CHAINS; v++) {
-            ldl_words p0 = LDL_TIMES(w[0][v], m0), p1 = LDL_TIMES(w[2][v], m1);
+            ldl_u64s p0 = LDL_TIMES(w[0][v], m0), p1 = LDL_TIMES(w[2][v], m1);
             w[0][v] = (p1 >> 32) ^ w[1][v] ^ k0;
             w[2][v] = (p0 >> 32) ^ w[3][v] ^ k1;
             w[1][v] = p1;
@@ -58,7 +51,7 @@ static inline void philox_words(uint32_t *out, uint64_t block, const uint32_t ke
     }
     for (size_t i = 0; i < 4; i++)
         for (size_t v = 0; v < CHAINS; v++) {
-            ldl_halves low = __builtin_convertvector(w[i][v], ldl_halves);
+            ldl_u32h low = __builtin_convertvector(w[i][v], ldl_u32h);
             memcpy(out + i * PHILOX_BLOCKS + v * WORDS, &low, sizeof low);
         }
 }

@@ -37,6 +37,22 @@ static size_t band_find(const float *x, size_t n, uint32_t from, uint32_t to, si
     return at;
 }
 
+static void keep(float *restrict x, const uint32_t *restrict draw, uint64_t keep_below,
+                 float divisor, size_t n)
+{
+    if (keep_below == 0) {
+        zero(x, n);
+        return;
+    }
+    uint32_t last = (uint32_t)(keep_below - 1);
+    for (size_t i = 0; i < n; i++) {
+        uint32_t stays = 0u - (uint32_t)(draw[i] <= last);
+        x[i] = float_of(bits_of(x[i]) & stays);
+    }
+    if (divisor != 1.0f)
+        over(x, divisor, n);
+}
+
 static void keep_ranked(float *restrict x, uint32_t *restrict on, const uint32_t *restrict draw,
                         const uint32_t *restrict rank2, double p, double step, size_t n)
 {

@@ -10,8 +10,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "method/method.h"
 
-#include <string.h>
-
 struct consensus {
     struct ldl_list weight;
     int normalize;
@@ -36,17 +34,13 @@ static void map(const struct ldl_kern *k, const void *params_in, size_t m, const
                 const struct ldl_runs *run, float *out)
 {
     const struct consensus *p = params_in;
-    float *vote = ldl_runs_floats(run), *share = run->scratch;
-    memcpy(vote, run->t[0], run->n * sizeof *vote);
-    k->times(vote, (float)plain[0], run->n);
-    for (size_t i = 1; i < m; i++)
-        k->axpy(vote, (float)plain[i], run->t[i], run->n);
-    k->zero(out, run->n);
-    k->zero(share, run->n);
+    float w[LDL_MAX_MODELS];
+    const struct ldl_elect how = { .m = m,
+                                   .w = w,
+                                   .share = p->normalize ? LDL_SHARE_F32 : LDL_SHARE_NONE };
     for (size_t i = 0; i < m; i++)
-        k->concur(out, share, (float)plain[i], run->t[i], vote, run->n);
-    if (p->normalize)
-        k->divide_by(out, share, run->n);
+        w[i] = (float)plain[i];
+    k->elect(out, run->t, &how, run->n);
     if (p->lambda != 1)
         k->times(out, (float)p->lambda, run->n);
 }

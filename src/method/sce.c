@@ -15,8 +15,6 @@
 #include "method/method.h"
 #include "reduce/cut.h"
 
-#include <string.h>
-
 struct sce {
     double select_topk;
 };
@@ -201,16 +199,14 @@ static void solve(const void *params_in, size_t m, const double *sums, double *p
 static void map(const struct ldl_kern *k, const void *params_in, size_t m, const double *plain,
                 const struct ldl_runs *run, float *out)
 {
-    float *vote = ldl_runs_floats(run), *share = run->scratch;
+    float w[LDL_MAX_MODELS];
+    const struct ldl_elect how = {
+        .m = m, .w = w, .vote = LDL_VOTE_PLAIN, .share = LDL_SHARE_LEAST
+    };
     (void)params_in;
-    memcpy(vote, run->t[0], run->n * sizeof *vote);
-    for (size_t i = 1; i < m; i++)
-        k->add(vote, run->t[i], run->n);
-    k->zero(out, run->n);
-    k->zero(share, run->n);
     for (size_t i = 0; i < m; i++)
-        k->concur(out, share, (float)plain[i], run->t[i], vote, run->n);
-    k->divide_least(out, share, 1e-6f, run->n);
+        w[i] = (float)plain[i];
+    k->elect(out, run->t, &how, run->n);
 }
 
 const struct ldl_combiner ldl_combiner_sce = {

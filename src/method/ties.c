@@ -9,8 +9,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "method/method.h"
 
-#include <string.h>
-
 struct ties {
     struct ldl_list weight_list;
     int normalize;
@@ -37,21 +35,17 @@ static void map(const struct ldl_kern *k, const void *params_in, size_t m, const
                 const struct ldl_runs *run, float *out)
 {
     const struct ties *p = params_in;
-    float *vote = ldl_runs_floats(run);
-    double *share = run->scratch;
-    k->zero(vote, run->n);
-    k->zero(out, run->n);
-    memset(share, 0, run->n * sizeof *share);
-    for (size_t i = 0; i < m; i++) {
-        if (p->ties_elect_type == ELECT_COUNT)
-            k->vote_count(vote, (float)plain[i], run->t[i], run->n);
-        else
-            k->axpy(vote, (float)plain[i], run->t[i], run->n);
-    }
+    float w[LDL_MAX_MODELS];
+    const struct ldl_elect how = {
+        .m = m,
+        .w = w,
+        .w64 = plain,
+        .vote = p->ties_elect_type == ELECT_COUNT ? LDL_VOTE_COUNT : LDL_VOTE_SUM,
+        .share = p->normalize ? LDL_SHARE_F64 : LDL_SHARE_NONE,
+    };
     for (size_t i = 0; i < m; i++)
-        k->agree(out, share, (float)plain[i], plain[i], run->t[i], vote, run->n);
-    if (p->normalize)
-        k->divide(out, share, run->n);
+        w[i] = (float)plain[i];
+    k->elect(out, run->t, &how, run->n);
 }
 
 const struct ldl_combiner ldl_combiner_ties = {

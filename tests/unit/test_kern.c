@@ -9,23 +9,6 @@
 /* The forms of mergekit, on the arrays of elementwise(). */
 static void mergekits(const struct ldl_kern *k, const float *x, const float *y, size_t n)
 {
-    static float d[ROOM], d_want[ROOM];
-    memcpy(got, y, n * 4);
-    memset(d, 0, n * 4);
-    k->concur(got, d, -0.3f, x, y, n);
-    for (size_t i = 0; i < n; i++) {
-        volatile float v = -0.3f * x[i];
-        float one = (y[i] >= 0 ? v > 0 : v < 0) ? 1.0f : 0.0f;
-        volatile float masked = one * v, weight = one * -0.3f;
-        want[i] = y[i] + masked;
-        d_want[i] = 0.0f + weight;
-    }
-    same(got, want, n, "concur", k->level);
-    same(d, d_want, n, "concur's weights", k->level);
-    k->divide_by(got, d, n);
-    for (size_t i = 0; i < n; i++)
-        want[i] = want[i] / (d_want[i] == 0 ? 1.0f : d_want[i]);
-    same(got, want, n, "divide_by", k->level);
     k->near_swap(got, 0.01f, x, y, n);
     for (size_t i = 0; i < n; i++) {
         float away = fabsf(y[i] - x[i]);
@@ -80,11 +63,16 @@ static void sces(const struct ldl_kern *k, const float *x, const float *y, size_
         k->variance(v, three, m, n);
         for (size_t i = 0; i < n; i++) {
             volatile double mean = 0, square = 0;
+            for (size_t j = 0; j < m; j++)
+                mean += (double)three[j][i];
+            mean /= (double)m;
             for (size_t j = 0; j < m; j++) {
-                volatile double away = (double)three[j][i] - mean, step = away / (double)(j + 1);
-                mean += step;
-                volatile double rest = (double)three[j][i] - mean, more = away * rest;
+                volatile double away = (double)three[j][i] - mean, more = away * away;
                 square += more;
+            }
+            if (m == 2) {
+                volatile double away = (double)a[i] - (double)b[i];
+                square = away * away / 2;
             }
             v_want[i] = (float)(square / (double)m);
         }
@@ -96,12 +84,6 @@ static void sces(const struct ldl_kern *k, const float *x, const float *y, size_
     for (size_t i = 0; i < n; i++)
         want[i] = y[i] != 0 ? x[i] : 0.0f;
     same(got, want, n, "keep_where", k->level);
-
-    memcpy(got, x, n * 4);
-    k->divide_least(got, y, 0.01f, n);
-    for (size_t i = 0; i < n; i++)
-        want[i] = x[i] / (y[i] < 0.01f ? 0.01f : y[i]);
-    same(got, want, n, "divide_least", k->level);
 }
 
 static void columns(const struct ldl_kern *k, const float *x, const float *y, size_t n)
@@ -282,38 +264,69 @@ static void rank_update(void **state)
     })
 }
 
+/* One element of elect(), step by step. */
+static float elected(const struct ldl_elect *how, float *const *x, size_t at)
+{
+    volatile float vote = 0, sum = 0, weight = 0;
+    double share = 0;
+    for (size_t i = 0; i < how->m; i++) {
+        volatile float v = how->w[i] * x[i][at];
+        float sign = v > 0 ? 1.0f : v < 0 ? -1.0f : 0.0f;
+        vote += how->vote == LDL_VOTE_COUNT ? sign : how->vote == LDL_VOTE_PLAIN ? x[i][at] : v;
+    }
+    for (size_t i = 0; i < how->m; i++) {
+        volatile float v = how->w[i] * x[i][at];
+        int agrees = vote >= 0 ? v > 0 : v < 0;
+        volatile float masked = (agrees ? 1.0f : 0.0f) * v;
+        sum += masked;
+        weight += agrees ? how->w[i] : 0.0f;
+        share += agrees && how->w64 ? how->w64[i] : 0.0;
+    }
+    switch (how->share) {
+    case LDL_SHARE_F32: return sum / (weight == 0 ? 1.0f : weight);
+    case LDL_SHARE_LEAST: return sum / (weight < 1e-6f ? 1e-6f : weight);
+    case LDL_SHARE_F64: return (float)((double)sum / (fabs(share) < 1e-8 ? 1.0 : share));
+    default: return sum;
+    }
+}
+
+static void elections(const struct ldl_kern *k, const float *x, const float *y, size_t n)
+{
+    static float a[ROOM], b[ROOM], c[ROOM];
+    static const float weights[][3] = {
+        { 0.5f, 0.5f, 0.5f }, { 0.3f, -0.7f, 1.1f }, { 1e-9f, -1e-9f, 2 }, { -2, 2, 1 }
+    };
+    float *const three[] = { a, b, c };
+    for (size_t i = 0; i < n; i++) {
+        a[i] = x[i];
+        b[i] = i % 3 ? y[i] : -x[i];
+        c[i] = i % 5 ? x[n - 1 - i] : 0.0f;
+    }
+    for (size_t w = 0; w < 4; w++)
+        for (int mode = 0; mode < 30; mode++) {
+            static const enum ldl_vote votes[] = { LDL_VOTE_SUM,   LDL_VOTE_PLAIN, LDL_VOTE_SUM,
+                                                   LDL_VOTE_PLAIN, LDL_VOTE_SUM,   LDL_VOTE_PLAIN,
+                                                   LDL_VOTE_SUM,   LDL_VOTE_COUNT, LDL_VOTE_SUM,
+                                                   LDL_VOTE_COUNT };
+            static const enum ldl_share shares[] = { LDL_SHARE_NONE, LDL_SHARE_F32, LDL_SHARE_LEAST,
+                                                     LDL_SHARE_NONE, LDL_SHARE_F64 };
+            const double exact[] = { weights[w][0], w % 3 ? weights[w][1] + 1e-10 : weights[w][1],
+                                     weights[w][2] };
+            int of = mode % 10;
+            const struct ldl_elect how = { 1 + (size_t)mode / 10, weights[w], of < 6 ? NULL : exact,
+                                           votes[of], shares[of / 2] };
+            k->elect(got, three, &how, n);
+            for (size_t i = 0; i < n; i++)
+                want[i] = elected(&how, three, i);
+            same(got, want, n, "elect", k->level);
+        }
+}
+
 static void voting(void **state)
 {
     (void)state;
     EACH({
-        memcpy(got, y, n * 4);
-        k->vote_count(got, -2.0f, x, n);
-        for (size_t i = 0; i < n; i++)
-            want[i] = y[i] + (x[i] < 0 ? 1.0f : x[i] > 0 ? -1.0f : 0.0f);
-        same(got, want, n, "vote_count", k->level);
-
-        for (size_t i = 0; i < n; i++) {
-            got[i] = want[i] = 1.0f;
-            dgot[i] = dwant[i] = 0.25;
-        }
-        k->agree(got, dgot, 0.5f, 0.1, x, y, n);
-        for (size_t i = 0; i < n; i++) {
-            float v = 0.5f * x[i];
-            int agrees = y[i] >= 0 ? v > 0 : v < 0;
-            volatile float masked = (agrees ? 1.0f : 0.0f) * v;
-            want[i] += masked;
-            dwant[i] += agrees ? 0.1 : 0.0;
-        }
-        same(got, want, n, "agree", k->level);
-        assert_memory_equal(dgot, dwant, n * sizeof *dgot);
-
-        for (size_t i = 0; i < n; i++)
-            dgot[i] = i % 5 == 0 ? 0.0 : i % 5 == 1 ? 1e-9 : i % 5 == 2 ? -1e-8 : (double)y[i];
-        memcpy(got, x, n * 4);
-        k->divide(got, dgot, n);
-        for (size_t i = 0; i < n; i++)
-            want[i] = (float)((double)x[i] / (fabs(dgot[i]) < 1e-8 ? 1.0 : dgot[i]));
-        same(got, want, n, "divide", k->level);
+        elections(k, x, y, n);
         mergekits(k, x, y, n);
         rams(k, x, y, n);
         sces(k, x, y, n);
