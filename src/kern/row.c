@@ -14,8 +14,9 @@ enum { BINS = 4096, DIGITS = 4, RADIX = 256, FEW = 48 };
 
 struct ldl_row_bins {
     uint32_t count[BINS], end[BINS]; /* elements; where the next one goes among the keys */
-    uint32_t value[BINS];            /* a magnitude that is in the bin */
-    uint32_t rank2[BINS];
+    struct {
+        uint32_t value, rank2; /* a magnitude that is in it; the rank, when it is the only one */
+    } of[BINS];
     unsigned char mixed[BINS]; /* it is not the only one */
 };
 
@@ -120,9 +121,9 @@ static void rank_mixed(struct ldl_row_room *room, uint32_t bins, uint32_t *rank2
 {
     struct ldl_row_bins *b = room->bins;
     for (size_t i = 0; i < n; i++)
-        b->mixed[room->bin[i]] |= b->value[room->bin[i]] != mag_of(x[i]);
+        b->mixed[room->bin[i]] |= b->of[room->bin[i]].value != mag_of(x[i]);
     for (size_t bin = 0; bin < bins; bin++) /* where the bin's first element goes */
-        b->end[bin] = (b->rank2[bin] + 1 - b->count[bin]) / 2;
+        b->end[bin] = (b->of[bin].rank2 + 1 - b->count[bin]) / 2;
     for (size_t i = 0; i < n; i++) {
         uint32_t bin = room->bin[i];
         if (b->mixed[bin])
@@ -147,26 +148,36 @@ struct grid {
 static struct grid grid_of(size_t n)
 {
     if (n < 2048)
-        return (struct grid){ 1024, 17 };
-    return n < 16384 ? (struct grid){ 2048, 16 } : (struct grid){ BINS, 15 };
+        return (struct grid){ 512, 18 };
+    return n < 16384 ? (struct grid){ 1024, 17 } : (struct grid){ BINS, 15 };
 }
 
-static void count_bins(struct ldl_row_bins *b, uint32_t bins, const uint16_t *bin, const float *x,
-                       size_t n)
+/* Neighbours are counted apart: many are equal, and a count must not wait for the one before. */
+static void count_bins(struct ldl_row_bins *b, uint32_t bins, const uint16_t *bin,
+                       const uint32_t *mag, size_t n)
 {
     uint32_t before = 0;
+    size_t i = 0;
     memset(b->count, 0, bins * sizeof *b->count);
-    for (size_t i = 0; i < n; i++) {
+    memset(b->end, 0, bins * sizeof *b->end);
+    for (; i + 2 <= n; i += 2) {
         b->count[bin[i]]++;
-        b->value[bin[i]] = mag_of(x[i]);
+        b->end[bin[i + 1]]++;
+        b->of[bin[i]].value = mag[i];
+        b->of[bin[i + 1]].value = mag[i + 1];
     }
-    for (size_t i = 0; i < bins; i++) {
-        uint32_t count = b->count[i];
-        b->rank2[i] = 2 * before + count - 1;
+    if (i < n) {
+        b->count[bin[i]]++;
+        b->of[bin[i]].value = mag[i];
+    }
+    for (size_t at = 0; at < bins; at++) {
+        uint32_t count = b->count[at] += b->end[at];
+        b->of[at].rank2 = 2 * before + count - 1;
         before += count;
     }
 }
 
+/* rank2 holds the magnitudes first. */
 void ldl_row_ranks(const struct ldl_kern *k, struct ldl_row_room *room, uint32_t *rank2,
                    const float *x, size_t n)
 {
@@ -174,11 +185,12 @@ void ldl_row_ranks(const struct ldl_kern *k, struct ldl_row_room *room, uint32_t
     struct grid g = grid_of(n);
     uint32_t most = k->mag_max(x, n), span = (g.bins - 1) << g.shift, mixed = 0;
     k->mag_bins(room->bin, x, n, most >= span ? most - span + 1 : 1, g.shift, g.bins - 1);
-    count_bins(b, g.bins, room->bin, x, n);
+    k->magnitudes(rank2, x, n);
+    count_bins(b, g.bins, room->bin, rank2, n);
     for (size_t i = 0; i < n; i++) {
         uint32_t bin = room->bin[i];
-        rank2[i] = b->rank2[bin];
-        mixed |= b->value[bin] ^ mag_of(x[i]);
+        mixed |= b->of[bin].value ^ rank2[i];
+        rank2[i] = b->of[bin].rank2;
     }
     if (mixed)
         rank_mixed(room, g.bins, rank2, x, n);
