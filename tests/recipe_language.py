@@ -336,6 +336,15 @@ def options(report, tmp):
                                ["-i", "--allow-crimes"], ["-u", "--no-lazy", "-I", "parts"])):
         run = merge(tmp, recipe, *words, out=f"options{i}")
         report.case(f"options: {' '.join(words)}", run.problems() or is_equal("value", values(tmp, f"options{i}")[NAMES[0]], 2))
+    # as click has it: options anywhere
+    for i, words in enumerate((["--cuda", "recipe.yml", "any0"], ["--random-seed", "7", "-j", "1", "recipe.yml", "any1", "--lazy-unpickle"],
+                               ["recipe.yml", "--cuda", "any2"], ["--no-copy-tokenizer", "--lora-merge-cache", "x", "recipe.yml", "--strict", "any3"])):
+        run = lt.ladle("merge", *words, cwd=tmp)
+        report.case(f"options: {' '.join(words)}", run.problems() or is_equal("value", values(tmp, f"any{i}")[NAMES[0]], 2))
+    run = lt.ladle("merge", "--quiet", "--bogus", "recipe.yml", "any4", cwd=tmp)
+    report.case("options: unknown before the recipe", refusal(tmp, run, "unknown flag '--bogus'", out="any4"))
+    run = lt.ladle("merge", "recipe.yml", "any4", "more", cwd=tmp)
+    report.case("options: a word too many", refusal(tmp, run, "a recipe and a new directory are expected", out="any4"))
     run = lt.ladle("merge", "recipe.yml", "--out-path", "named", "--intermediate-dir", "parts", cwd=tmp)
     problems = run.problems() or is_equal("value", values(tmp, "named")[NAMES[0]], 2)
     problems += [] if "--intermediate_dir has no effect" in run.err else [run.err]

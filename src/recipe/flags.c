@@ -148,6 +148,14 @@ static int resolve(const struct ldl_flags *f, const char *given, struct hit *hit
     return 0;
 }
 
+int ldl_flag_wants(const struct ldl_flags *flags, const char *word)
+{
+    struct hit hit;
+    if (resolve(flags, word, &hit, NULL))
+        return -1;
+    return flags->flag[hit.index].param->type != LDL_T_BOOL && !strchr(word, '=');
+}
+
 /* ---- values ---- */
 
 static int fail_alias(const struct ldl_arg *old, const struct ldl_value *v, const char *name,

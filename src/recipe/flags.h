@@ -65,6 +65,10 @@ const struct ldl_value *ldl_args_find(const struct ldl_args *a, const char *name
 /* LDL_FROM_NOTHING when the row has no value. */
 enum ldl_source ldl_args_source(const struct ldl_args *a, const char *name);
 
+/* Does this word, a flag of the table, take its value from the words behind it? 0: it has one (=), or is a
+ * boolean; -1: it is no flag of the table. */
+int ldl_flag_wants(const struct ldl_flags *flags, const char *word);
+
 /* The word of an LDL_T_WORD value. Writes into out and returns it. */
 const char *ldl_flag_word(const struct ldl_value *v, char out[LDL_FLAG_WORD]);
 

@@ -1,6 +1,7 @@
 /* list.c -- the table of input languages, made from list.def, and the one way to a recipe.
  *
- * The words of a command line belong to the first language that claims them. Whatever a language's
+ * The words of a command line belong to the last language that claims them: the first
+ * takes whatever begins with a flag, later ones know theirs better. Whatever a language's
  * parse() leaves behind when it fails is released here. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "recipe/recipe.h"
@@ -29,7 +30,7 @@ int ldl_recipe_parse(struct ldl_recipe *r, const char *verb, int argc, const cha
                      int need_output, struct ldl_err *err)
 {
     *r = (struct ldl_recipe){ 0 };
-    for (size_t i = 0; ldl_languages[i] && !r->language; i++)
+    for (size_t i = 0; ldl_languages[i]; i++)
         if (fits(ldl_languages[i], verb, argc, argv))
             r->language = ldl_languages[i];
     int rc = r->language ? r->language->parse(r, argc, argv, need_output, err)

@@ -113,18 +113,18 @@ static int apply_all(struct ldl_recipe *r, const char *path, const char *out,
 }
 
 /* The output's place, which mergekit-multi calls --out-path. */
-static int take_place(int places, const char *const *argv, const struct ldl_args *args,
-                      int need_output, const char **out, struct ldl_err *err)
+static int take_place(const struct ldl_mk_words *w, const struct ldl_args *args, int need_output,
+                      const char **out, struct ldl_err *err)
 {
     const struct ldl_value *named = ldl_args_find(args, "out_path");
-    *out = places == 2 ? argv[1] : named ? named->text[0] : NULL;
-    if (places == 2 && named)
+    *out = w->nplaces == 2 ? w->place[1] : named ? named->text[0] : NULL;
+    if (w->nplaces == 2 && named)
         return ldl_fail(err, LDL_EUSAGE, "%s: the output is '%s' already; leave one out",
-                        named->origin, argv[1]);
-    if (places > 2 || (!*out && need_output))
+                        named->origin, w->place[1]);
+    if (w->nplaces < 1 || w->nplaces > 2 || (!*out && need_output))
         return ldl_fail(err, LDL_EUSAGE,
-                        "a recipe and a new directory are expected first, as in 'ladle merge "
-                        "recipe.yml OUT'");
+                        "a recipe and a new directory are expected, as in 'ladle merge recipe.yml "
+                        "OUT'");
     return 0;
 }
 
@@ -132,29 +132,43 @@ static int parse(struct ldl_recipe *r, int argc, const char *const *argv, int ne
                  struct ldl_err *err)
 {
     struct ldl_flags table;
-    const char *out = NULL, **words = NULL;
-    int places = 0, nwords = 0;
-    while (places < argc && argv[places][0] != '-')
-        places++;
+    struct ldl_mk_words w;
+    const char *out = NULL;
     ldl_mk_table(&table);
     struct ldl_args args = { .flags = &table };
-    int rc = ldl_mk_words(argc - places, argv + places, &words, &nwords, err);
-    if (rc == 0)
-        rc = ldl_args_words(&args, nwords, words, err);
+    int rc = ldl_mk_split(&table, argc, argv, &w, err);
+    if (rc)
+        return rc;
+    rc = ldl_args_words(&args, w.noptions, w.option, err);
     if (rc == 0)
         rc = ldl_args_defaults(&args, err);
     if (rc == 0)
-        rc = take_place(places, argv, &args, need_output, &out, err);
+        rc = take_place(&w, &args, need_output, &out, err);
     if (rc == 0)
-        rc = apply_all(r, argv[0], out, &args, err);
+        rc = apply_all(r, w.place[0], out, &args, err);
     ldl_args_free(&args);
-    ldl_free(words);
+    ldl_mk_words_free(&w);
     return rc;
 }
 
+static int is_recipe(const char *word)
+{
+    return ldl_has_suffix(word, ".yml") || ldl_has_suffix(word, ".yaml");
+}
+
+/* Options before the recipe must all be ours: the words may be another language's. */
 static int claims(int argc, const char *const *argv)
 {
-    return argc > 0 && (ldl_has_suffix(argv[0], ".yml") || ldl_has_suffix(argv[0], ".yaml"));
+    struct ldl_flags table;
+    struct ldl_mk_words w;
+    if (argc == 0 || is_recipe(argv[0]))
+        return argc > 0;
+    ldl_mk_table(&table);
+    if (argv[0][0] != '-' || ldl_mk_split(&table, argc, argv, &w, NULL))
+        return 0;
+    int ours = w.nplaces > 0 && is_recipe(w.place[0]) && !w.strange;
+    ldl_mk_words_free(&w);
+    return ours;
 }
 
 static const char intro[] =

@@ -52,9 +52,16 @@ struct ldl_mk {
  * caller's); what the options say, into r; notes about those that have no effect. */
 struct ldl_flags;
 struct ldl_args;
+/* A command line: options with what belongs to them, and the other words in their order. strange: an option
+ * before the first of those is not in the table. The words are borrowed. */
+struct ldl_mk_words {
+    const char **option, **place;
+    int noptions, nplaces, strange;
+};
 void ldl_mk_table(struct ldl_flags *f);
-int ldl_mk_words(int argc, const char *const *argv, const char ***words, int *n,
-                 struct ldl_err *err);
+int ldl_mk_split(const struct ldl_flags *table, int argc, const char *const *argv,
+                 struct ldl_mk_words *w, struct ldl_err *err);
+void ldl_mk_words_free(struct ldl_mk_words *w);
 int ldl_mk_options(struct ldl_recipe *r, const struct ldl_mk *mk, const struct ldl_args *a,
                    struct ldl_err *err);
 int ldl_mk_note_idle(struct ldl_recipe *r, const struct ldl_args *a, struct ldl_err *err);

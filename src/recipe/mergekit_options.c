@@ -1,7 +1,8 @@
 /* mergekit_options.c -- the options of mergekit-yaml, mergekit-multi and mergekit-pytorch.
  *
  * Those that have no meaning here are taken with a note that says why, so that scripts keep working. The short
- * options that mergekit has (-j 4, -v) become the long ones before the words are read. */
+ * options that mergekit has (-j 4, -v) become the long ones before the words are read, and options may stand
+ * before the recipe and between it and the output, too. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "recipe/mergekit.h"
 #include "recipe/own.h"
@@ -89,19 +90,56 @@ static const char *long_option(const char *word, const char **value)
     return NULL;
 }
 
-int ldl_mk_words(int argc, const char *const *argv, const char ***words, int *n,
-                 struct ldl_err *err)
+/* Adds an option and the value that stands behind it; how many words that were, 0: it is not known. */
+static int take_option(const struct ldl_flags *table, int argc, const char *const *argv,
+                       struct ldl_mk_words *w)
 {
-    *n = 0;
-    if (!(*words = ldl_calloc(2 * (size_t)argc + 1, sizeof **words)))
+    int yes;
+    const char *glued, *name = long_option(argv[0], &glued);
+    w->option[w->noptions++] = name ? name : argv[0];
+    if (glued) {
+        w->option[w->noptions++] = glued;
+        return 1;
+    }
+    int wants = ldl_flag_wants(table, w->option[w->noptions - 1]);
+    if (wants == 0 && argc > 1)
+        wants = !strchr(argv[0], '=') && ldl_parse_bool(argv[1], &yes) == 0;
+    if (wants == 1 && argc > 1) {
+        w->option[w->noptions++] = argv[1];
+        return 2;
+    }
+    return wants >= 0;
+}
+
+int ldl_mk_split(const struct ldl_flags *table, int argc, const char *const *argv,
+                 struct ldl_mk_words *w, struct ldl_err *err)
+{
+    *w = (struct ldl_mk_words){ .option = ldl_calloc(2 * (size_t)argc + 1, sizeof *w->option),
+                                .place = ldl_calloc((size_t)argc + 1, sizeof *w->place) };
+    if (!w->option || !w->place) {
+        ldl_mk_words_free(w);
         return ldl_oom(err);
-    for (int i = 0; i < argc; i++) {
-        const char *value, *name = long_option(argv[i], &value);
-        (*words)[(*n)++] = name ? name : argv[i];
-        if (value)
-            (*words)[(*n)++] = value;
+    }
+    for (int i = 0, n; i < argc; i += n) {
+        n = 1;
+        if (argv[i][0] != '-') {
+            w->place[w->nplaces++] = argv[i];
+            continue;
+        }
+        n = take_option(table, argc - i, argv + i, w);
+        if (n == 0) {
+            w->strange |= w->nplaces == 0;
+            n = 1;
+        }
     }
     return 0;
+}
+
+void ldl_mk_words_free(struct ldl_mk_words *w)
+{
+    ldl_free(w->option);
+    ldl_free(w->place);
+    *w = (struct ldl_mk_words){ 0 };
 }
 
 /* ---- values ---- */
