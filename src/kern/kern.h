@@ -1,7 +1,7 @@
 /* kern.h -- the per-element loops. The only place in the program that touches elements.
  *
- * One body (kern_body.h) in plain C is compiled for each SIMD level; ldl_kern_get() chooses at run
- * time. Every level gives the same bits for the same input: no fused multiply-add, no
+ * One body in plain C (kern_body.h; the last part is kern_elect.h) is compiled for each SIMD level;
+ * ldl_kern_get() chooses at run time. Every level gives the same bits for the same input: no fused multiply-add, no
  * reassociation except the fixed 16 lanes written out in the reductions, NaN made canonical at
  * encode. The kern test compares all levels by memcmp.
  *
