@@ -83,21 +83,27 @@ static size_t bracket_inside(const struct ldl_bracket *b, uint32_t *restrict ins
 #if defined __AVX512F__
 #include <immintrin.h>
 
-/* The same, whole vectors of it: AVX-512 moves chosen lanes together in one instruction. */
-static size_t bracket_vectors(const struct ldl_bracket *b, uint32_t *restrict inside,
+/* All of it for whole vectors: AVX-512 moves chosen lanes together in one instruction, and its comparisons
+ * give bits, which are counted beside the vectors. */
+static size_t bracket_vectors(struct ldl_bracket *b, uint32_t *restrict inside,
                               const float *restrict x, size_t n)
 {
-    uint32_t lanes = b->to > b->from ? b->to - b->from - 1 : 0;
-    const __m512i first = _mm512_set1_epi32((int)(b->from + 1));
-    const __m512i span = _mm512_set1_epi32((int)lanes), at = _mm512_set1_epi32((int)b->at);
-    const __m512i mags = _mm512_set1_epi32(0x7fffffff), nan = _mm512_set1_epi32(LDL_MAG_NAN);
+    const __m512i from = _mm512_set1_epi32((int)b->from), at = _mm512_set1_epi32((int)b->at);
+    const __m512i to = _mm512_set1_epi32((int)b->to), nan = _mm512_set1_epi32(LDL_MAG_NAN);
+    const __m512i mags = _mm512_set1_epi32(0x7fffffff);
     size_t count = 0;
     for (size_t i = 0; i < n; i += 16) {
         __m512i a = _mm512_min_epu32(_mm512_and_si512(_mm512_loadu_si512(x + i), mags), nan);
-        __mmask16 in = _mm512_cmplt_epu32_mask(_mm512_sub_epi32(a, first), span);
-        in = _mm512_mask_cmpneq_epu32_mask(in, a, at);
+        uint32_t below = _mm512_cmplt_epu32_mask(a, from);
+        uint32_t on_from = _mm512_cmpeq_epu32_mask(a, from);
+        uint32_t on_at = _mm512_cmpeq_epu32_mask(a, at);
+        uint32_t in = _mm512_cmplt_epu32_mask(a, to) & ~(below | on_from | on_at);
+        b->below += (uint64_t)__builtin_popcount(below);
+        b->on_from += (uint64_t)__builtin_popcount(on_from);
+        b->on_at += (uint64_t)__builtin_popcount(on_at);
+        b->on_to += (uint64_t)__builtin_popcount(_mm512_cmpeq_epu32_mask(a, to));
         if (in)
-            _mm512_storeu_si512(inside + count, _mm512_maskz_compress_epi32(in, a));
+            _mm512_storeu_si512(inside + count, _mm512_maskz_compress_epi32((__mmask16)in, a));
         count += (size_t)__builtin_popcount(in);
     }
     return count;
@@ -108,11 +114,11 @@ static size_t bracket(struct ldl_bracket *b, uint32_t *restrict inside, const fl
                       size_t n)
 {
     size_t whole = 0, count = 0;
-    bracket_counts(b, x, n);
 #if defined __AVX512F__
     whole = n / 16 * 16;
     count = bracket_vectors(b, inside, x, whole);
 #endif
+    bracket_counts(b, x + whole, n - whole);
     return count + bracket_inside(b, inside + count, x + whole, n - whole);
 }
 
