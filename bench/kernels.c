@@ -52,6 +52,8 @@ CASE(axpy, k->axpy(m.z, 1e-9f, m.x, N))
 CASE(mix, k->mix(m.z, 0.5f, m.x, 0.5f, m.y, N))
 CASE(rank_update_16, k->rank_update(m.z, 1e-9f, m.left, m.right, N, RANK, N))
 static float *const two[] = { m.x, m.y };
+static const float *const four[] = { m.x, m.y, m.z, m.x };
+CASE(dots_4, k->dots(m.d, m.y, four, 4, N))
 static const float w[] = { 0.4f, 0.6f };
 static const double w64[] = { 0.4, 0.6 };
 static const float half[] = { 0.5f, 0.5f };
@@ -106,6 +108,7 @@ static const struct row {
     { "mag_max", run_mag_max, 4 },
     { "sum_squares", run_sum_squares, 4 },
     { "dot", run_dot, 8 },
+    { "dots 4", run_dots_4, 20 },
     { "census", run_census, 4 },
     { "bracket", run_bracket, 4 },
     { "sums_above", run_sums_above, 4 },

@@ -161,6 +161,8 @@ struct ldl_kern {
     double (*sum_squares)(const float *x, size_t n);
     double (*sum_mags)(const float *x, size_t n);
     double (*dot)(const float *x, const float *y, size_t n);
+    /* out[i] = dot(x[i], y), i < count. */
+    void (*dots)(double *out, const float *y, const float *const *x, size_t count, size_t n);
 
     /* Of magnitudes: all, and those above `to`. */
     void (*sums_above)(const float *x, size_t n, uint32_t to, double *all, double *above);

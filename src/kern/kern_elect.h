@@ -1,6 +1,6 @@
-/* kern_elect.h -- a sign for each element, and the sum of the models that have it; and the models' variance.
- * The eighth part of the kernels' body. One vector of elements stays in registers while the models pass by:
- * step by step over arrays it was twice the time. */
+/* kern_elect.h -- loops over several models at once: a sign for each element and the sum of the models that have
+ * it, their variance, their dot products. The eighth part of the kernels' body. One vector of elements stays in
+ * registers while the models pass by: step by step over arrays it was twice the time. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kern/kern_philox.h"
 
@@ -210,4 +210,46 @@ static void variance(float *restrict v, float *const *x, size_t m, size_t n)
         variance_pair(v + at, x[0] + at, x[1] + at, n - at);
     else
         variance_lanes(v, x, m, is_power, at, n - at);
+}
+
+/* ---- dot products of one with several, each with the lanes and the fold of dot(). Four at once convert
+ * it once; with fewer and shorter registers one after the other is quicker ---- */
+
+#if defined __AVX512F__
+enum { DOTS = 4, PARTS = LANES / LDL_F64S };
+
+static inline ldl_f64s load_f64s(const float *x)
+{
+    return __builtin_convertvector(load_f32h(x, LDL_F64S), ldl_f64s);
+}
+
+static void dots_together(const float *y, const float *const *x, size_t n, double *out)
+{
+    ldl_f64s sum[DOTS][PARTS] = { { { 0 } } };
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        for (size_t p = 0; p < PARTS; p++) {
+            ldl_f64s with = load_f64s(y + i + p * LDL_F64S);
+            for (size_t d = 0; d < DOTS; d++)
+                sum[d][p] += load_f64s(x[d] + i + p * LDL_F64S) * with;
+        }
+    for (size_t d = 0; d < DOTS; d++) {
+        double lane[LANES];
+        memcpy(lane, sum[d], sizeof lane);
+        for (size_t l = 0; i + l < n; l++)
+            lane[l] += (double)x[d][i + l] * (double)y[i + l];
+        out[d] = fold(lane);
+    }
+}
+#endif
+
+static void dots(double *out, const float *y, const float *const *x, size_t count, size_t n)
+{
+    size_t at = 0;
+#if defined __AVX512F__
+    for (; at + DOTS <= count; at += DOTS)
+        dots_together(y, x + at, n, out + at);
+#endif
+    for (; at < count; at++)
+        out[at] = dot(x[at], y, n);
 }

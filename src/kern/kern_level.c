@@ -69,6 +69,7 @@ const struct ldl_kern PASTE(ldl_kern_, LDL_LEVEL) = {
     .sum_squares = sum_squares,
     .sum_mags = sum_mags,
     .dot = dot,
+    .dots = dots,
     .sums_above = sums_above,
     .magnitudes = magnitudes,
     .bracket = bracket,

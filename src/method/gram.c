@@ -13,8 +13,7 @@ void ldl_gram_fill(const struct ldl_kern *k, const float *const *v, size_t vecto
                    double *gram)
 {
     for (size_t j = 0; j < vectors; j++, gram += j) {
-        for (size_t i = 0; i < j; i++)
-            gram[i] = k->dot(v[i], v[j], n);
+        k->dots(gram, v[j], v, j, n);
         gram[j] = k->sum_squares(v[j], n);
     }
 }
