@@ -1,8 +1,8 @@
 /* kern.h -- the per-element loops. The only place in the program that touches elements.
  *
  * One body in plain C (kern_body.h; the last part is kern_elect.h) is compiled for each SIMD level;
- * ldl_kern_get() chooses at run time. Every level gives the same bits for the same input: no fused multiply-add, no
- * reassociation except the fixed 16 lanes written out in the reductions, NaN made canonical at
+ * ldl_kern_get() chooses at run time. Every level gives the same bits for the same input: no fused
+ * multiply-add, no reassociation except the fixed 16 lanes written out in the reductions, NaN made canonical at
  * encode. The kern test compares all levels by memcmp.
  *
  * Common to all: n may be 0; pointers need no alignment beyond their type's (raw bytes: none);
@@ -13,6 +13,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include "base/dtype.h"
 #include "base/err.h"
 
@@ -20,6 +21,15 @@
 #define LDL_MAG_INF  0x7f800000u
 #define LDL_MAG_NAN  0x7f800001u /* what those that count NaN as equal take all of them for */
 #define LDL_MAG_LAST 0x7fffffffu
+
+/* The magnitude of x, a NaN of any payload being LDL_MAG_NAN. */
+static inline uint32_t ldl_magnitude(float x)
+{
+    uint32_t u;
+    memcpy(&u, &x, sizeof u);
+    u &= 0x7fffffffu;
+    return u < LDL_MAG_NAN ? u : LDL_MAG_NAN;
+}
 
 /* What ldl_kern.census and bracket found in runs of elements (both add to what is there). A NaN of any
  * payload is LDL_MAG_NAN. */
@@ -51,8 +61,8 @@ enum ldl_share {
 struct ldl_elect {
     size_t m;
     const float *w;
-    const double
-        *w64; /* given: votes are SUM or COUNT, shares NONE or F64; NULL: none of COUNT and F64 */
+    /* Given: votes are SUM or COUNT, shares NONE or F64. NULL: none of COUNT and F64. */
+    const double *w64;
     enum ldl_vote vote;
     enum ldl_share share;
 };
@@ -103,7 +113,7 @@ struct ldl_kern {
                           uint64_t *shared);
 
     /* sce. variance: v = that of x[0] .. x[m-1], m > 0, around their mean, in f64 (of two it is a
-     * quarter of their difference's square), rounded once.     keep_where: x = v is not 0 ? x : 0. */
+     * quarter of their difference's square), rounded once. keep_where: x = v is not 0 ? x : 0. */
     void (*variance)(float *v, float *const *x, size_t m, size_t n);
     void (*keep_where)(float *x, const float *v, size_t n);
 

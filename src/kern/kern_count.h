@@ -8,16 +8,10 @@
 
 enum { COUNT_RUN = 32 };
 
-static inline uint32_t mag_of(float x)
-{
-    uint32_t a = bits_of(x) & 0x7fffffffu;
-    return a < LDL_MAG_NAN ? a : LDL_MAG_NAN;
-}
-
 static void magnitudes(uint32_t *restrict o, const float *restrict x, size_t n)
 {
     for (size_t i = 0; i < n; i++)
-        o[i] = mag_of(x[i]);
+        o[i] = ldl_magnitude(x[i]);
 }
 
 static void sums_above(const float *x, size_t n, uint32_t to, double *all_sum, double *above_sum)
@@ -46,7 +40,7 @@ static void bracket_counts(struct ldl_bracket *b, const float *x, size_t n)
     uint32_t from = b->from, at = b->at, to = b->to;
     uint32_t below = 0, on_from = 0, on_at = 0, on_to = 0;
     for (size_t i = 0; i < n; i++) {
-        uint32_t a = mag_of(x[i]);
+        uint32_t a = ldl_magnitude(x[i]);
         below += a < from;
         on_from += a == from;
         on_at += a == at;
@@ -68,11 +62,11 @@ static size_t bracket_inside(const struct ldl_bracket *b, uint32_t *restrict ins
         size_t run = n - i < COUNT_RUN ? n - i : COUNT_RUN;
         uint32_t any = 0;
         for (size_t l = 0; l < run; l++) {
-            uint32_t a = mag_of(x[i + l]);
+            uint32_t a = ldl_magnitude(x[i + l]);
             any |= (uint32_t)(a - first < span) & (uint32_t)(a != at);
         }
         for (size_t l = 0; any && l < run; l++) {
-            uint32_t a = mag_of(x[i + l]);
+            uint32_t a = ldl_magnitude(x[i + l]);
             inside[count] = a;
             count += (a - first < span) & (a != at);
         }
@@ -130,7 +124,7 @@ static void census_bins(uint64_t *restrict bins, const float *restrict x, size_t
     uint32_t inside[COUNT_RUN];
     size_t count = 0;
     for (size_t i = 0; i < n; i++) {
-        uint32_t a = mag_of(x[i]) - from;
+        uint32_t a = ldl_magnitude(x[i]) - from;
         inside[count] = a;
         count += a <= span;
     }
@@ -143,7 +137,7 @@ static void census(struct ldl_census *c, uint64_t *bins, const float *x, size_t 
 {
     uint32_t below = 0, above_min = LDL_MAG_LAST + 1u;
     for (size_t i = 0; i < n; i++) {
-        uint32_t a = mag_of(x[i]);
+        uint32_t a = ldl_magnitude(x[i]);
         uint32_t beyond = a > to ? a : LDL_MAG_LAST + 1u;
         below += a < from;
         above_min = beyond < above_min ? beyond : above_min;
@@ -155,7 +149,7 @@ static void census(struct ldl_census *c, uint64_t *bins, const float *x, size_t 
         size_t run = n - i < COUNT_RUN ? n - i : COUNT_RUN;
         uint32_t any = 0;
         for (size_t l = 0; l < run; l++)
-            any |= (uint32_t)(mag_of(x[i + l]) - from <= to - from);
+            any |= (uint32_t)(ldl_magnitude(x[i + l]) - from <= to - from);
         if (any)
             census_bins(bins, x + i, run, from, to - from, shift);
     }

@@ -176,10 +176,10 @@ static inline void variance_lanes(float *v, float *const *x, size_t m, int is_po
 {
     ldl_f64s mean = { 0 }, square = { 0 };
     for (size_t i = 0; i < m; i++)
-        mean += __builtin_convertvector(load_f32h(x[i] + at, n), ldl_f64s);
+        mean += load_f64s(x[i] + at, n);
     mean = part_of(mean, (double)m, is_power);
     for (size_t i = 0; i < m; i++) {
-        ldl_f64s away = __builtin_convertvector(load_f32h(x[i] + at, n), ldl_f64s) - mean;
+        ldl_f64s away = load_f64s(x[i] + at, n) - mean;
         square += away * away;
     }
     square = part_of(square, (double)m, is_power);
@@ -190,8 +190,7 @@ static inline void variance_lanes(float *v, float *const *x, size_t m, int is_po
 /* Of two: (a - b)^2 / 4. */
 static inline void variance_pair(float *v, const float *a, const float *b, size_t n)
 {
-    ldl_f64s away = __builtin_convertvector(load_f32h(a, n), ldl_f64s) -
-                    __builtin_convertvector(load_f32h(b, n), ldl_f64s);
+    ldl_f64s away = load_f64s(a, n) - load_f64s(b, n);
     ldl_f32h all = __builtin_convertvector(away * away * 0.25, ldl_f32h);
     memcpy(v, &all, n * sizeof *v);
 }
@@ -218,20 +217,15 @@ static void variance(float *restrict v, float *const *x, size_t m, size_t n)
 #if defined __AVX512F__
 enum { DOTS = 4, PARTS = LANES / LDL_F64S };
 
-static inline ldl_f64s load_f64s(const float *x)
-{
-    return __builtin_convertvector(load_f32h(x, LDL_F64S), ldl_f64s);
-}
-
 static void dots_together(const float *y, const float *const *x, size_t n, double *out)
 {
     ldl_f64s sum[DOTS][PARTS] = { { { 0 } } };
     size_t i = 0;
     for (; i + LANES <= n; i += LANES)
         for (size_t p = 0; p < PARTS; p++) {
-            ldl_f64s with = load_f64s(y + i + p * LDL_F64S);
+            ldl_f64s with = load_f64s(y + i + p * LDL_F64S, LDL_F64S);
             for (size_t d = 0; d < DOTS; d++)
-                sum[d][p] += load_f64s(x[d] + i + p * LDL_F64S) * with;
+                sum[d][p] += load_f64s(x[d] + i + p * LDL_F64S, LDL_F64S) * with;
         }
     for (size_t d = 0; d < DOTS; d++) {
         double lane[LANES];

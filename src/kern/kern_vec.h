@@ -43,3 +43,9 @@ static inline ldl_f32h load_f32h(const float *x, size_t n)
     memcpy(&v, x, n * sizeof *x);
     return v;
 }
+
+/* The same, as f64. */
+static inline ldl_f64s load_f64s(const float *x, size_t n)
+{
+    return __builtin_convertvector(load_f32h(x, n), ldl_f64s);
+}

@@ -46,14 +46,6 @@ uint64_t ldl_row_room_bytes(uint64_t n)
     return sizeof(struct ldl_row_bins) + n * (sizeof(uint16_t) + 2 * sizeof(uint64_t));
 }
 
-static inline uint32_t mag_of(float x)
-{
-    uint32_t u;
-    memcpy(&u, &x, sizeof u);
-    u &= 0x7fffffffu;
-    return u < LDL_MAG_NAN ? u : LDL_MAG_NAN;
-}
-
 /* ---- a bin that holds several magnitudes: keys are (magnitude, index) ---- */
 
 static void insertion_sort(uint64_t *key, size_t n)
@@ -121,13 +113,13 @@ static void rank_mixed(struct ldl_row_room *room, uint32_t bins, uint32_t *rank2
 {
     struct ldl_row_bins *b = room->bins;
     for (size_t i = 0; i < n; i++)
-        b->mixed[room->bin[i]] |= b->of[room->bin[i]].value != mag_of(x[i]);
+        b->mixed[room->bin[i]] |= b->of[room->bin[i]].value != ldl_magnitude(x[i]);
     for (size_t bin = 0; bin < bins; bin++) /* where the bin's first element goes */
         b->end[bin] = (b->of[bin].rank2 + 1 - b->count[bin]) / 2;
     for (size_t i = 0; i < n; i++) {
         uint32_t bin = room->bin[i];
         if (b->mixed[bin])
-            room->key[b->end[bin]++] = (uint64_t)mag_of(x[i]) << 32 | i;
+            room->key[b->end[bin]++] = (uint64_t)ldl_magnitude(x[i]) << 32 | i;
     }
     for (size_t bin = 0; bin < bins; bin++) {
         size_t count = b->count[bin], first = b->end[bin] - count;

@@ -6,14 +6,6 @@
 
 #include <string.h>
 
-static inline uint32_t magnitude(float x)
-{
-    uint32_t u;
-    memcpy(&u, &x, sizeof u);
-    u &= 0x7fffffffu;
-    return u < LDL_MAG_NAN ? u : LDL_MAG_NAN;
-}
-
 /* ---- tally ---- */
 
 /* The high bits of the product: magnitudes of bf16 differences end in many zero bits, and so do
@@ -67,7 +59,7 @@ int ldl_tally_add(struct ldl_tally *t, const float *x, size_t n)
     if (!t->slots && resize(t, 4096))
         return -1;
     for (size_t i = 0; i < n && !t->full; i++) {
-        uint32_t mag = magnitude(x[i]), at = slot_of(t, mag);
+        uint32_t mag = ldl_magnitude(x[i]), at = slot_of(t, mag);
         if (t->key[at] == LDL_TALLY_EMPTY) {
             if (insert(t, mag))
                 return -1;
@@ -115,14 +107,14 @@ static inline uint32_t cell_of(const struct ldl_stairs *s, uint32_t mag)
 void ldl_stairs_count(const struct ldl_stairs *s, uint64_t *count, const float *x, size_t n)
 {
     for (size_t i = 0; i < n; i++)
-        count[cell_of(s, magnitude(x[i]))]++;
+        count[cell_of(s, ldl_magnitude(x[i]))]++;
 }
 
 void ldl_stairs_map(const struct ldl_stairs *s, const double *value, double *out, const float *x,
                     size_t n)
 {
     for (size_t i = 0; i < n; i++)
-        out[i] = value[cell_of(s, magnitude(x[i]))];
+        out[i] = value[cell_of(s, ldl_magnitude(x[i]))];
 }
 
 /* ---- radix sort, least significant digit first, 11 bits at a time ---- */
