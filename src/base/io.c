@@ -255,11 +255,6 @@ void ldl_names_free(struct ldl_names *list)
     *list = (struct ldl_names){ 0 };
 }
 
-static int by_bytes(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
 int ldl_list_dir(const char *path, struct ldl_names *out, struct ldl_err *err)
 {
     int status = 0;
@@ -286,7 +281,7 @@ int ldl_list_dir(const char *path, struct ldl_names *out, struct ldl_err *err)
     if (errno)
         status = ldl_fail_errno(err, LDL_EIO, errno, "%s: cannot list", path);
     else if (out->n)
-        qsort(out->name, out->n, sizeof *out->name, by_bytes);
+        qsort(out->name, out->n, sizeof *out->name, ldl_by_text);
 out:
     closedir(d);
     if (status)

@@ -47,6 +47,11 @@ char *ldl_strndup(const char *text, size_t n)
     return copy;
 }
 
+int ldl_by_text(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
 char *ldl_strdup(const char *text)
 {
     return ldl_strndup(text, strlen(text));

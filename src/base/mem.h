@@ -22,6 +22,8 @@ void *ldl_realloc(void *old, size_t count, size_t size);
 void *ldl_alloc_aligned(size_t bytes); /* 64-byte aligned, for tiles; release with ldl_free */
 char *ldl_strdup(const char *text);
 char *ldl_strndup(const char *text, size_t n);
+/* The order of an array of texts, for qsort() and bsearch(): that of strcmp(). */
+int ldl_by_text(const void *a, const void *b);
 void ldl_free(void *p);
 
 static inline int ldl_mul(uint64_t a, uint64_t b, uint64_t *out)

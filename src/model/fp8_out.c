@@ -78,24 +78,26 @@ void ldl_fp8_scales(const uint32_t *table, size_t n, float *scale)
     }
 }
 
-void ldl_fp8_scale(const struct ldl_kern *k, uint64_t first, size_t n, uint64_t cols, float *x,
-                   const float *scale)
+static void by_block(void (*apply)(float *x, float s, size_t n), uint64_t first, size_t n,
+                     uint64_t cols, float *x, const float *scale)
 {
     for (size_t part; n; first += part, x += part, n -= part) {
         uint64_t block;
         part = next_piece(first, n, cols, &block);
-        k->over(x, scale[block], part);
+        apply(x, scale[block], part);
     }
+}
+
+void ldl_fp8_scale(const struct ldl_kern *k, uint64_t first, size_t n, uint64_t cols, float *x,
+                   const float *scale)
+{
+    by_block(k->over, first, n, cols, x, scale);
 }
 
 void ldl_fp8_unscale(const struct ldl_kern *k, uint64_t first, size_t n, uint64_t cols, float *x,
                      const float *scale)
 {
-    for (size_t part; n; first += part, x += part, n -= part) {
-        uint64_t block;
-        part = next_piece(first, n, cols, &block);
-        k->times(x, scale[block], part);
-    }
+    by_block(k->times, first, n, cols, x, scale);
 }
 
 /* ---- config.json ---- */

@@ -101,6 +101,11 @@ struct ldl_files {
  * messages. */
 int ldl_files_read(const struct ldl_files *files, const char *name, uint64_t max_bytes,
                    struct ldl_buf *text, char **path, int *there, struct ldl_err *err);
+/* The same for one of JSON: read(to, ...) walks over its one value, after which it must end. */
+struct ldl_json;
+int ldl_files_json(const struct ldl_files *files, const char *name, uint64_t max_bytes,
+                   int (*read)(void *to, struct ldl_json *j, struct ldl_err *err), void *to,
+                   int *there, struct ldl_err *err);
 
 /* The value of config.json's top-level "dtype", else "torch_dtype", when it is a string: *word is
  * the caller's (ldl_free), NULL when there is none. */

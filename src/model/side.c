@@ -7,6 +7,7 @@
  *     cache is built: models--X/snapshots/HASH/FILE may be a link into models--X/blobs. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "model/model.h"
+#include "base/json.h"
 
 #include <errno.h>
 #include <fnmatch.h>
@@ -228,11 +229,6 @@ static int walk(const struct found *f, const char *below, int depth, struct ldl_
     return status;
 }
 
-static int by_bytes(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
 int ldl_side_list(const char *dir, struct ldl_names *out, struct ldl_names *outside,
                   struct ldl_err *err)
 {
@@ -243,7 +239,7 @@ int ldl_side_list(const char *dir, struct ldl_names *out, struct ldl_names *outs
         ldl_names_free(out);
         ldl_names_free(outside);
     } else if (out->n) {
-        qsort(out->name, out->n, sizeof *out->name, by_bytes);
+        qsort(out->name, out->n, sizeof *out->name, ldl_by_text);
     }
     return status;
 }
@@ -266,4 +262,23 @@ int ldl_files_read(const struct ldl_files *files, const char *name, uint64_t max
         return text->failed ? ldl_oom(err) : 0;
     *there = ldl_exists(*path);
     return *there ? ldl_read_file(*path, max_bytes, text, err) : 0;
+}
+
+int ldl_files_json(const struct ldl_files *files, const char *name, uint64_t max_bytes,
+                   int (*read)(void *to, struct ldl_json *j, struct ldl_err *err), void *to,
+                   int *there, struct ldl_err *err)
+{
+    struct ldl_buf text = { 0 };
+    struct ldl_json j;
+    char *path;
+    int rc = ldl_files_read(files, name, max_bytes, &text, &path, there, err);
+    if (rc == 0 && *there) {
+        ldl_json_open(&j, text.text, text.len, path);
+        rc = read(to, &j, err);
+        if (rc == 0)
+            rc = ldl_json_close(&j, err);
+    }
+    ldl_buf_free(&text);
+    ldl_free(path);
+    return rc;
 }

@@ -163,8 +163,9 @@ static int read_added(struct ldl_vocab *v, struct ldl_json *j, struct ldl_err *e
     return rc < 0 ? -rc : rc;
 }
 
-static int read_tokenizer(struct ldl_vocab *v, struct ldl_json *j, struct ldl_err *err)
+static int read_tokenizer(void *to, struct ldl_json *j, struct ldl_err *err)
 {
+    struct ldl_vocab *v = to;
     struct ldl_buf key = { 0 };
     int found = 0, rc = ldl_json_enter(j, '{', err);
     while (rc == 0 && (rc = ldl_json_member(j, &key, err)) > 0) {
@@ -253,24 +254,15 @@ const struct ldl_token *ldl_vocab_find(const struct ldl_vocab *v, const char *te
 int ldl_vocab_read(struct ldl_vocab *v, const struct ldl_files *files, enum ldl_vocab_kind *kind,
                    struct ldl_err *err)
 {
-    struct ldl_buf text = { 0 };
-    struct ldl_json j;
-    char *path;
     int there;
     *v = (struct ldl_vocab){ 0 };
     *kind = LDL_VOCAB_READ;
-    int rc = ldl_files_read(files, "tokenizer.json", LDL_VOCAB_FILE_MAX, &text, &path, &there, err);
-    if (rc == 0 && there) {
-        ldl_json_open(&j, text.text, text.len, path);
-        rc = read_tokenizer(v, &j, err);
-        if (rc == 0)
-            rc = ldl_json_close(&j, err);
-    } else if (rc == 0) {
+    int rc =
+        ldl_files_json(files, "tokenizer.json", LDL_VOCAB_FILE_MAX, read_tokenizer, v, &there, err);
+    if (rc == 0 && !there) {
         v->slow = 1;
         rc = ldl_vocab_read_slow(v, files, kind, err);
     }
-    ldl_buf_free(&text);
-    ldl_free(path);
     if (rc == 0 && *kind == LDL_VOCAB_READ)
         rc = finish(v, err);
     if (rc == 0 && *kind == LDL_VOCAB_READ && v->slow)
@@ -300,24 +292,21 @@ static int read_size(struct ldl_json *j, uint64_t *size, uint64_t *inner, struct
     return rc < 0 ? -rc : rc;
 }
 
+struct sizes {
+    uint64_t top, inner;
+};
+
+static int read_sizes(void *to, struct ldl_json *j, struct ldl_err *err)
+{
+    struct sizes *s = to;
+    return read_size(j, &s->top, &s->inner, err);
+}
+
 int ldl_vocab_config_size(const struct ldl_files *files, uint64_t *size, struct ldl_err *err)
 {
-    uint64_t inner = UINT64_MAX;
-    struct ldl_buf text = { 0 };
-    struct ldl_json j;
-    char *path;
-    int there, rc;
-    *size = UINT64_MAX;
-    rc = ldl_files_read(files, "config.json", CONFIG_MAX_BYTES, &text, &path, &there, err);
-    if (rc == 0 && there) {
-        ldl_json_open(&j, text.text, text.len, path);
-        rc = read_size(&j, size, &inner, err);
-        if (rc == 0)
-            rc = ldl_json_close(&j, err);
-    }
-    if (*size == UINT64_MAX)
-        *size = inner;
-    ldl_buf_free(&text);
-    ldl_free(path);
+    struct sizes s = { UINT64_MAX, UINT64_MAX };
+    int there,
+        rc = ldl_files_json(files, "config.json", CONFIG_MAX_BYTES, read_sizes, &s, &there, err);
+    *size = s.top == UINT64_MAX ? s.inner : s.top;
     return rc;
 }

@@ -72,57 +72,38 @@ static int read_decoder(struct ldl_vocab *v, struct ldl_json *j, struct ldl_err 
     return rc < 0 ? -rc : rc;
 }
 
-/* What is asked of a file of JSON; v NULL: the class alone. */
-static int read_config(struct ldl_vocab *v, const struct ldl_files *files, const char *name,
-                       const char *class, struct config *c, struct ldl_err *err)
+/* What is asked of a config; v NULL: the class alone. */
+struct asked {
+    struct ldl_vocab *v;
+    const char *class;
+    struct config *c;
+};
+
+static int read_config(void *to, struct ldl_json *j, struct ldl_err *err)
 {
-    struct ldl_buf text = { 0 }, key = { 0 }, word = { 0 };
-    struct ldl_json j;
-    char *path;
-    int there, rc = ldl_files_read(files, name, CONFIG_MAX_BYTES, &text, &path, &there, err);
-    if (rc || !there)
-        goto out;
-    ldl_json_open(&j, text.text, text.len, path);
-    rc = ldl_json_enter(&j, '{', err);
-    while (rc == 0 && (rc = ldl_json_member(&j, &key, err)) > 0) {
-        int next = ldl_json_peek(&j);
-        if (strcmp(key.text, class) == 0 && next == '"') {
-            if ((rc = ldl_json_string(&j, &word, err)) == 0)
-                strncpy(c->class, word.text, CLASS_MAX - 1);
-        } else if (v && strcmp(key.text, "added_tokens_decoder") == 0 && next == '{') {
-            c->lists = 1;
-            rc = read_decoder(v, &j, err);
+    struct asked *a = to;
+    struct ldl_buf key = { 0 }, word = { 0 };
+    int rc = ldl_json_enter(j, '{', err);
+    while (rc == 0 && (rc = ldl_json_member(j, &key, err)) > 0) {
+        int next = ldl_json_peek(j);
+        if (strcmp(key.text, a->class) == 0 && next == '"') {
+            if ((rc = ldl_json_string(j, &word, err)) == 0)
+                strncpy(a->c->class, word.text, CLASS_MAX - 1);
+        } else if (a->v && strcmp(key.text, "added_tokens_decoder") == 0 && next == '{') {
+            a->c->lists = 1;
+            rc = read_decoder(a->v, j, err);
         } else {
-            rc = ldl_json_skip(&j, NULL, NULL, err);
+            rc = ldl_json_skip(j, NULL, NULL, err);
         }
     }
-    rc = rc < 0 ? -rc : rc;
-    if (rc == 0)
-        rc = ldl_json_close(&j, err);
-out:
-    ldl_buf_free(&text);
     ldl_buf_free(&key);
     ldl_buf_free(&word);
-    ldl_free(path);
-    return rc;
+    return rc < 0 ? -rc : rc;
 }
 
-static int read_added_file(struct ldl_vocab *v, const struct ldl_files *files, struct ldl_err *err)
+static int read_added_ids(void *v, struct ldl_json *j, struct ldl_err *err)
 {
-    struct ldl_buf text = { 0 };
-    struct ldl_json j;
-    char *path;
-    int there, rc = ldl_files_read(files, "added_tokens.json", LDL_VOCAB_FILE_MAX, &text, &path,
-                                   &there, err);
-    if (rc == 0 && there) {
-        ldl_json_open(&j, text.text, text.len, path);
-        rc = ldl_vocab_read_ids(v, &j, 1, err);
-        if (rc == 0)
-            rc = ldl_json_close(&j, err);
-    }
-    ldl_buf_free(&text);
-    ldl_free(path);
-    return rc;
+    return ldl_vocab_read_ids(v, j, 1, err);
 }
 
 /* ---- which of them are special ---- */
@@ -159,24 +140,21 @@ static int mark_value(struct ldl_vocab *v, struct ldl_json *j, int level, struct
     return rc < 0 ? -rc : rc;
 }
 
+static int mark_values(void *v, struct ldl_json *j, struct ldl_err *err)
+{
+    struct ldl_buf key = { 0 };
+    int rc = ldl_json_enter(j, '{', err);
+    while (rc == 0 && (rc = ldl_json_member(j, &key, err)) > 0)
+        rc = mark_value(v, j, 0, err);
+    ldl_buf_free(&key);
+    return rc < 0 ? -rc : rc;
+}
+
 int ldl_vocab_mark_special(struct ldl_vocab *v, const struct ldl_files *files, struct ldl_err *err)
 {
-    struct ldl_buf text = { 0 }, key = { 0 };
-    struct ldl_json j;
-    char *path;
-    int there, rc = ldl_files_read(files, "special_tokens_map.json", CONFIG_MAX_BYTES, &text, &path,
-                                   &there, err);
-    if (rc == 0 && there) {
-        ldl_json_open(&j, text.text, text.len, path);
-        rc = ldl_json_enter(&j, '{', err);
-        while (rc == 0 && (rc = ldl_json_member(&j, &key, err)) > 0)
-            rc = mark_value(v, &j, 0, err);
-        rc = rc < 0 ? -rc : rc ? rc : ldl_json_close(&j, err);
-    }
-    ldl_buf_free(&text);
-    ldl_buf_free(&key);
-    ldl_free(path);
-    return rc;
+    int there;
+    return ldl_files_json(files, "special_tokens_map.json", CONFIG_MAX_BYTES, mark_values, v,
+                          &there, err);
 }
 
 /* ---- all of it ---- */
@@ -210,29 +188,45 @@ static int has_other(const char *dir)
     return found;
 }
 
+static int read_ids(void *v, struct ldl_json *j, struct ldl_err *err)
+{
+    return ldl_vocab_read_ids(v, j, 0, err);
+}
+
+static int read_text(struct ldl_vocab *v, const struct ldl_files *files, const char *name,
+                     int *there, int *known, struct ldl_err *err)
+{
+    struct ldl_buf text = { 0 };
+    char *path;
+    int rc = ldl_files_read(files, name, LDL_VOCAB_FILE_MAX, &text, &path, there, err);
+    if (rc == 0 && *there)
+        rc = ldl_has_suffix(name, ".txt") ? read_lines(v, &text, path, err)
+                                          : ldl_pieces_read(v, &text, path, known, err);
+    ldl_buf_free(&text);
+    ldl_free(path);
+    return rc;
+}
+
 /* The vocabulary proper, when the folder has such a file. */
 static int read_file(struct ldl_vocab *v, const struct ldl_files *files, const char *name,
                      enum ldl_vocab_kind *kind, struct ldl_err *err)
 {
-    struct ldl_buf text = { 0 };
-    struct ldl_json j;
-    char *path;
     int known = 1, there;
-    int rc = ldl_files_read(files, name, LDL_VOCAB_FILE_MAX, &text, &path, &there, err);
-    if (rc == 0 && there && ldl_has_suffix(name, ".json")) {
-        ldl_json_open(&j, text.text, text.len, path);
-        rc = ldl_vocab_read_ids(v, &j, 0, err);
-        if (rc == 0)
-            rc = ldl_json_close(&j, err);
-    } else if (rc == 0 && there) {
-        rc = ldl_has_suffix(name, ".txt") ? read_lines(v, &text, path, err)
-                                          : ldl_pieces_read(v, &text, path, &known, err);
-    }
+    int rc = ldl_has_suffix(name, ".json")
+                 ? ldl_files_json(files, name, LDL_VOCAB_FILE_MAX, read_ids, v, &there, err)
+                 : read_text(v, files, name, &there, &known, err);
     if (there)
         *kind = known ? LDL_VOCAB_READ : LDL_VOCAB_UNREAD;
-    ldl_buf_free(&text);
-    ldl_free(path);
     return rc;
+}
+
+/* What the configs say. */
+static int ask(struct ldl_vocab *v, const struct ldl_files *files, const char *name,
+               const char *class, struct config *c, struct ldl_err *err)
+{
+    int there;
+    struct asked a = { v, class, c };
+    return ldl_files_json(files, name, CONFIG_MAX_BYTES, read_config, &a, &there, err);
 }
 
 int ldl_vocab_read_slow(struct ldl_vocab *v, const struct ldl_files *files,
@@ -241,7 +235,7 @@ int ldl_vocab_read_slow(struct ldl_vocab *v, const struct ldl_files *files,
     static const char *const names[] = { "vocab.json", "tokenizer.model", "spiece.model",
                                          "vocab.txt" };
     struct config c = { 0 };
-    int rc = 0;
+    int there, rc = 0;
     *kind = LDL_VOCAB_NONE;
     for (size_t i = 0; rc == 0 && *kind == LDL_VOCAB_NONE && i < LDL_COUNT(names); i++)
         rc = read_file(v, files, names[i], kind, err);
@@ -249,10 +243,13 @@ int ldl_vocab_read_slow(struct ldl_vocab *v, const struct ldl_files *files,
         *kind = LDL_VOCAB_UNREAD;
     if (rc || *kind != LDL_VOCAB_READ)
         return rc;
-    rc = read_config(v, files, "tokenizer_config.json", "tokenizer_class", &c, err);
+    rc = ask(v, files, "tokenizer_config.json", "tokenizer_class", &c, err);
     if (rc == 0 && !c.class[0])
-        rc = read_config(NULL, files, "config.json", "model_type", &c, err);
+        rc = ask(NULL, files, "config.json", "model_type", &c, err);
     if (rc == 0 && is_shifted(&c))
         *kind = LDL_VOCAB_UNREAD;
-    return rc || c.lists || *kind != LDL_VOCAB_READ ? rc : read_added_file(v, files, err);
+    if (rc || c.lists || *kind != LDL_VOCAB_READ)
+        return rc;
+    return ldl_files_json(files, "added_tokens.json", LDL_VOCAB_FILE_MAX, read_added_ids, v, &there,
+                          err);
 }

@@ -49,7 +49,9 @@ static const struct ldl_model *find_whole(const struct ldl_plan *p)
 {
     for (size_t i = 0; i < ldl_plan_inputs(p); i++) {
         const struct ldl_model *m = &p->model[i];
-        for (size_t t = 0; has_text_part(m) && t < m->nviews; t++)
+        if (!has_text_part(m))
+            continue;
+        for (size_t t = 0; t < m->nviews; t++)
             if (ldl_tower_of(m->view[t].name) != LDL_TOWER_TEXT)
                 return m;
     }

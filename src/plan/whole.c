@@ -97,11 +97,6 @@ static int partial_job(struct ldl_plan *p, const char *name, const struct ldl_st
     return rc ? rc : ldl_plan_add_job(p, in, from, m, base, &place, err);
 }
 
-static int by_text(const void *a, const void *b)
-{
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
 static int partial_jobs(struct ldl_plan *p, struct ldl_err *err)
 {
     struct ldl_stacks stacks[LDL_MAX_MODELS + 1] = { { 0 } };
@@ -116,7 +111,7 @@ static int partial_jobs(struct ldl_plan *p, struct ldl_err *err)
         for (size_t t = 0; t < p->model[i].nviews; t++)
             name[k++] = p->model[i].view[t].name;
     if (k)
-        qsort(name, k, sizeof *name, by_text);
+        qsort(name, k, sizeof *name, ldl_by_text);
     for (size_t t = 0; rc == 0 && t < k; t++)
         if (t == 0 || strcmp(name[t - 1], name[t]) != 0)
             rc = partial_job(p, name[t], stacks, err);

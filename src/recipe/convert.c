@@ -27,12 +27,6 @@ static void make_table(struct ldl_flags *f)
     ldl_own_running(f, "Running");
 }
 
-static int copy_text(char **to, const char *from, struct ldl_err *err)
-{
-    *to = ldl_strdup(from);
-    return *to ? 0 : ldl_oom(err);
-}
-
 static int take_places(struct ldl_recipe *r, const char *model, const char *out,
                        struct ldl_err *err)
 {
@@ -40,11 +34,11 @@ static int take_places(struct ldl_recipe *r, const char *model, const char *out,
     if (!(r->model = ldl_calloc(1, sizeof *r->model)))
         return ldl_oom(err);
     r->nmodels = 1;
-    rc = copy_text(&r->model[0], model, err);
+    rc = ldl_recipe_text(&r->model[0], model, err);
     if (rc == 0)
-        rc = copy_text(&r->output, out, err);
+        rc = ldl_recipe_text(&r->output, out, err);
     if (rc == 0)
-        rc = copy_text(&r->device, "cpu", err);
+        rc = ldl_recipe_text(&r->device, "cpu", err);
     return rc;
 }
 
@@ -67,8 +61,8 @@ static int take(struct ldl_recipe *r, const struct ldl_args *a, struct ldl_err *
         rc = ldl_fail(err, LDL_EUSAGE, "%s: '%s' is unknown; use model or master_weights",
                       prefix->origin, prefix->text[0]);
     if (rc == 0 && prefix)
-        rc = copy_text(&r->prefix, prefix->text[0], err);
-    return rc ? rc : copy_text(&r->shard_prefix, prefix ? prefix->text[0] : "model", err);
+        rc = ldl_recipe_text(&r->prefix, prefix->text[0], err);
+    return rc ? rc : ldl_recipe_text(&r->shard_prefix, prefix ? prefix->text[0] : "model", err);
 }
 
 static int parse(struct ldl_recipe *r, int argc, const char *const *argv, int need_output,

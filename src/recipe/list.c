@@ -43,6 +43,12 @@ int ldl_recipe_parse(struct ldl_recipe *r, const char *verb, int argc, const cha
     return rc;
 }
 
+int ldl_recipe_text(char **to, const char *from, struct ldl_err *err)
+{
+    *to = from ? ldl_strdup(from) : NULL;
+    return from && !*to ? ldl_oom(err) : 0;
+}
+
 static void free_texts(char **text, size_t n)
 {
     for (size_t i = 0; text && i < n; i++)

@@ -12,12 +12,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static int copy_text(char **to, const char *from, struct ldl_err *err)
-{
-    *to = from ? ldl_strdup(from) : NULL;
-    return from && !*to ? ldl_oom(err) : 0;
-}
-
 /* ---- what is written beside the weights ---- */
 
 static int take_card(struct ldl_recipe *r, const struct ldl_mk *mk, const char *path,
@@ -83,7 +77,7 @@ static int add_part(struct ldl_recipe *r, const char *path, size_t document, con
     const struct ldl_mk *mk = part->recipe->text;
     part->recipe->dtype = mk->dtype ? ldl_dtype_from_word(mk->dtype) : LDL_DTYPES;
     ldl_free(part->recipe->format); /* --format is of what is written */
-    return copy_text(&part->recipe->format, "safetensors", err);
+    return ldl_recipe_text(&part->recipe->format, "safetensors", err);
 }
 
 static int apply_all(struct ldl_recipe *r, const char *path, const char *out,
@@ -103,9 +97,9 @@ static int apply_all(struct ldl_recipe *r, const char *path, const char *out,
         rc = ldl_mk_note_idle(r, a, err);
     const struct ldl_value *report = ldl_args_find(a, "report");
     if (rc == 0 && report)
-        rc = copy_text(&r->report, report->text[0], err);
+        rc = ldl_recipe_text(&r->report, report->text[0], err);
     if (rc == 0)
-        rc = copy_text(&r->output, out, err);
+        rc = ldl_recipe_text(&r->output, out, err);
     if (rc == 0 && ldl_args_find(a, "write_model_card")->num != 0)
         rc = take_card(r, r->text, path, err);
     ldl_names_free(&names);

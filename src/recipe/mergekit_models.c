@@ -5,12 +5,6 @@
 
 #include <string.h>
 
-static int copy_text(char **to, const char *from, struct ldl_err *err)
-{
-    *to = ldl_strdup(from);
-    return *to ? 0 : ldl_oom(err);
-}
-
 /* The base of a slice, or NULL. */
 static const char *base_of(const struct ldl_mk *mk, const struct ldl_mk_slice *s)
 {
@@ -53,7 +47,7 @@ static int add_model(struct ldl_recipe *r, const char *name, struct ldl_err *err
     if (!model)
         return ldl_oom(err);
     r->model = model;
-    return copy_text(&r->model[r->nmodels], name, err) ? LDL_EIO : (r->nmodels++, 0);
+    return ldl_recipe_text(&r->model[r->nmodels], name, err) ? LDL_EIO : (r->nmodels++, 0);
 }
 
 static int add_input(struct ldl_mk *mk, const struct ldl_mk_entry *e, struct ldl_err *err)
@@ -229,7 +223,7 @@ static int take_base(struct ldl_recipe *r, const struct ldl_mk *mk, struct ldl_e
                                      "%s takes one model, so a base_model that is "
                                      "another one has no meaning; leave it out",
                                      mk->method->name);
-    return copy_text(c->ignores_base ? &r->donor : &r->base, mk->base, err);
+    return ldl_recipe_text(c->ignores_base ? &r->donor : &r->base, mk->base, err);
 }
 
 int ldl_mk_take_models(struct ldl_recipe *r, struct ldl_mk *mk, struct ldl_err *err)

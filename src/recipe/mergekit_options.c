@@ -144,11 +144,6 @@ void ldl_mk_words_free(struct ldl_mk_words *w)
 
 /* ---- values ---- */
 
-static int copy_text(char **to, const char *from, struct ldl_err *err)
-{
-    return (*to = ldl_strdup(from)) ? 0 : ldl_oom(err);
-}
-
 /* mergekit's sizes: K, M and B are powers of 1000 (G is taken for B). */
 static int take_shard_size(struct ldl_recipe *r, const struct ldl_args *a, struct ldl_err *err)
 {
@@ -210,9 +205,9 @@ int ldl_mk_options(struct ldl_recipe *r, const struct ldl_mk *mk, const struct l
     if (rc == 0)
         rc = take_shard_size(r, a, err);
     if (rc == 0)
-        rc = copy_text(&r->shard_prefix, "model", err);
+        rc = ldl_recipe_text(&r->shard_prefix, "model", err);
     if (rc == 0)
-        rc = copy_text(&r->device, "cpu", err);
+        rc = ldl_recipe_text(&r->device, "cpu", err);
     if (rc == 0 && r->dtype == LDL_DTYPES && mk->dtype)
         r->dtype = ldl_dtype_from_word(mk->dtype);
     if (rc == 0 && strcmp(r->format, "gguf") == 0)

@@ -59,12 +59,6 @@ static int add_note(struct ldl_recipe *r, struct ldl_buf *text, struct ldl_err *
     return rc;
 }
 
-static int copy_text(char **to, const char *from, struct ldl_err *err)
-{
-    *to = from ? ldl_strdup(from) : NULL;
-    return from && !*to ? ldl_oom(err) : 0;
-}
-
 static int copy_texts(char ***to, size_t *n, const struct ldl_value *v, struct ldl_err *err)
 {
     if (!(*to = ldl_calloc(v->n, sizeof **to)))
@@ -338,7 +332,7 @@ static int take_lora(struct ldl_recipe *r, const struct ldl_paddle_table *t, str
         return ldl_fail(err, LDL_EUSAGE, "%s: give base_model_path for a LoRA merge", lora->origin);
     int rc = note_idle(r, t, a, err);
     if (rc == 0)
-        rc = copy_text(&r->lora, lora->text[0], err);
+        rc = ldl_recipe_text(&r->lora, lora->text[0], err);
     if (rc == 0)
         rc = copy_texts(&r->model, &r->nmodels, base, err);
     for (size_t i = 0; i < LDL_COUNT(idle) && rc == 0; i++)
@@ -357,8 +351,8 @@ static int take_prefix(struct ldl_recipe *r, const struct ldl_args *a, struct ld
         return ldl_fail(err, LDL_EUSAGE,
                         "%s: '%s' is no plain file name; use model or master_weights", v->origin,
                         word);
-    int rc = copy_text(&r->prefix, strcmp(word, "model") == 0 ? word : "master_weights", err);
-    return rc ? rc : copy_text(&r->shard_prefix, word, err);
+    int rc = ldl_recipe_text(&r->prefix, strcmp(word, "model") == 0 ? word : "master_weights", err);
+    return rc ? rc : ldl_recipe_text(&r->shard_prefix, word, err);
 }
 
 static int take_output(struct ldl_recipe *r, struct ldl_args *a, int need, struct ldl_err *err)
@@ -366,7 +360,7 @@ static int take_output(struct ldl_recipe *r, struct ldl_args *a, int need, struc
     const struct ldl_value *files = get(a, "copy_file_list");
     int rc = take_prefix(r, a, err);
     if (rc == 0)
-        rc = copy_text(&r->output, text_of(a, "output_path"), err);
+        rc = ldl_recipe_text(&r->output, text_of(a, "output_path"), err);
     if (rc == 0 && need && !r->output)
         rc = ldl_fail(err, LDL_EUSAGE,
                       "no output is given; name a new directory with --output_path");
@@ -386,7 +380,7 @@ static int take_running(struct ldl_recipe *r, struct ldl_args *a, struct ldl_err
 {
     char word[LDL_FLAG_WORD];
     r->seed = (uint64_t)get(a, "seed")->integer;
-    return copy_text(&r->device, ldl_flag_word(get(a, "device"), word), err);
+    return ldl_recipe_text(&r->device, ldl_flag_word(get(a, "device"), word), err);
 }
 
 static int note_running(struct ldl_recipe *r, const struct ldl_args *a, struct ldl_err *err)
@@ -414,7 +408,7 @@ static int note_running(struct ldl_recipe *r, const struct ldl_args *a, struct l
 static int take_merge(struct ldl_recipe *r, const struct ldl_paddle_table *t, struct ldl_args *a,
                       struct ldl_err *err)
 {
-    int rc = copy_text(&r->base, text_of(a, "base_model_path"), err);
+    int rc = ldl_recipe_text(&r->base, text_of(a, "base_model_path"), err);
     if (rc == 0)
         rc = take_models(r, a, err);
     if (rc == 0)

@@ -162,5 +162,7 @@ extern const struct ldl_language *const ldl_languages[]; /* list.def order, last
 int ldl_recipe_parse(struct ldl_recipe *r, const char *verb, int argc, const char *const *argv,
                      int need_output, struct ldl_err *err);
 void ldl_recipe_free(struct ldl_recipe *r);
+/* *to = a copy of from, NULL of NULL: for the recipe's texts, which ldl_recipe_free() releases. */
+int ldl_recipe_text(char **to, const char *from, struct ldl_err *err);
 
 #endif
