@@ -13,6 +13,7 @@ Standard library only. SPDX-License-Identifier: Apache-2.0"""
 import hashlib, os, signal, subprocess, sys, time
 
 import ladletest as lt
+import spmodel
 sys.path.insert(0, os.path.join(lt.ROOT, "bench"))
 import make_model as mm  # noqa: E402
 
@@ -80,9 +81,7 @@ modules:
 
 def make_vocabularies(tmp):
     """Vocabularies that are joined in a result with an adapter, and with it."""
-    sys.path.insert(0, os.path.join(lt.HERE, "fuzz"))
-    import make_corpus as mc
-    files = {"t1": {"tokenizer.model": mc.pieces([("<unk>", 2), ("a", 1), ("b", 1)]), "added_tokens.json": b'{"<p>": 3}',
+    files = {"t1": {"tokenizer.model": spmodel.pieces([("<unk>", 2), ("a", 1), ("b", 1)]), "added_tokens.json": b'{"<p>": 3}',
                     "special_tokens_map.json": b'{"pad_token": "<p>"}', "tokenizer_config.json": b'{"tokenizer_class": "LlamaTokenizer"}'},
              "t2": {"tokenizer.json": b'{"added_tokens": [], "model": {"vocab": {"b": 0, "c": 1, "a": 2, "d": 3}}}'},
              "t3": {"vocab.txt": b"d\nz\ny\nx\n"}}

@@ -285,3 +285,23 @@ def leftovers(out):
     """What a failed run left: OUT itself or anything whose name begins like OUT's beside it."""
     parent, name = os.path.split(os.path.abspath(out))
     return sorted(f for f in os.listdir(parent) if f == name or f.startswith((name + ".", "." + name)))
+
+
+def is_equal(what, got, want):
+    """A list of what is wrong: empty, or one line."""
+    return [] if got == want else [f"{what}: {got!r}, expected {want!r}"]
+
+
+def refusal(tmp, run, *words, out="out"):
+    """A run that must fail with one line that has the words, and leave nothing behind."""
+    problems = [f"no {w!r} in {run.err!r}" for w in words if w not in run.err]
+    problems += [] if run.rc and len(run.lines()) == 1 else [f"exit {run.rc}: {run.err!r}"]
+    left = leftovers(os.path.join(tmp, out))
+    return problems + ([f"left behind: {left}"] if left else [])
+
+
+def merge_recipe(tmp, recipe, *words, out="out"):
+    """A run of `ladle merge` in tmp with this text as recipe.yml."""
+    with open(os.path.join(tmp, "recipe.yml"), "w", encoding="utf-8") as f:
+        f.write(recipe)
+    return ladle("merge", "recipe.yml", out, *words, cwd=tmp)

@@ -6,29 +6,9 @@ SPDX-License-Identifier: Apache-2.0"""
 import json, os, random, struct, sys
 
 import ladletest as lt
+import spmodel
 
 EMBED, DIM = "model.embed_tokens.weight", 4
-
-
-def varint(n):
-    out = b""
-    while n >= 0x80:
-        out, n = out + bytes([n & 0x7f | 0x80]), n >> 7
-    return out + bytes([n])
-
-
-def field(number, raw):
-    return varint(number << 3 | 2) + varint(len(raw)) + raw
-
-
-def pieces(tokens):
-    """A sentencepiece model: texts, or (text, type)."""
-    out = b""
-    for t in tokens:
-        text, kind = t if isinstance(t, tuple) else (t, 1)
-        piece = field(1, text.encode()) + b"\x15" + struct.pack("<f", -1.5)
-        out += field(1, piece + (b"\x18" + varint(kind) if kind != 1 else b""))
-    return out + field(2, b"\x18\x05" + b"\x22\x01x") + field(3, b"\x0a\x03nfc")
 
 
 def bpe(tokens, added=(), merges=()):
@@ -50,12 +30,6 @@ def model(tmp, name, rows, files, seed=0, dtype="F32", config=None, more=None):
     for file, raw in files.items():
         with open(os.path.join(tmp, name, file), "wb") as f:
             f.write(raw if isinstance(raw, bytes) else raw.encode())
-
-
-def merge(tmp, recipe, *words, out="out"):
-    with open(os.path.join(tmp, "recipe.yml"), "w", encoding="utf-8") as f:
-        f.write(recipe)
-    return lt.ladle("merge", "recipe.yml", out, *words, cwd=tmp)
 
 
 def raw(tmp, *path):
@@ -91,26 +65,15 @@ def near(got, want):
     return [f"{len(got)} rows, expected {len(want)}"] * (len(got) != len(want)) + [f"row {i}: {got[i]}, expected {want[i]}" for i in bad[:3]]
 
 
-def is_equal(what, got, want):
-    return [] if got == want else [f"{what}: {got!r}, expected {want!r}"]
-
-
-def refusal(tmp, run, *words, out="out"):
-    problems = [f"no {w!r} in {run.err!r}" for w in words if w not in run.err]
-    problems += [] if run.rc and len(run.lines()) == 1 else [f"exit {run.rc}: {run.err!r}"]
-    left = lt.leftovers(os.path.join(tmp, out))
-    return problems + ([f"left behind: {left}"] if left else [])
-
-
 PAIR = "merge_method: linear\nparameters: {weight: 1}\nbase_model: %s\nmodels: [%s, %s]\ntokenizer_source: %s\n"
 SPECIALS = [("<unk>", 2), ("<s>", 3), ("</s>", 3)]
 DECODER = {"6": {"content": "<|end|>", "lstrip": False, "normalized": False, "rstrip": True, "single_word": False, "special": True}}
 # kind -> (files, tokens in the order of their ids)
 KINDS = {
-    "pieces": ({"tokenizer.model": pieces(SPECIALS + ["a", "\u2581b", "ab"]), "tokenizer_config.json": '{\n  "tokenizer_class": "LlamaTokenizer"\n}\n',
+    "pieces": ({"tokenizer.model": spmodel.pieces(SPECIALS + ["a", "\u2581b", "ab"]), "tokenizer_config.json": '{\n  "tokenizer_class": "LlamaTokenizer"\n}\n',
                 "added_tokens.json": '{"[PAD]": 6, "x\\"y": 7}', "special_tokens_map.json": '{"pad_token": {"content": "[PAD]"}, "unk_token": "<unk>"}'},
                ["<unk>", "<s>", "</s>", "a", "\u2581b", "ab", "[PAD]", 'x"y']),
-    "spiece": ({"spiece.model": pieces(SPECIALS + ["\u2581b", ("<im>", 4), "c"]),
+    "spiece": ({"spiece.model": spmodel.pieces(SPECIALS + ["\u2581b", ("<im>", 4), "c"]),
                 "tokenizer_config.json": json.dumps({"tokenizer_class": "T5Tokenizer", "added_tokens_decoder": DECODER}, indent=2), "added_tokens.json": '{"gone": 6}'},
                ["<unk>", "<s>", "</s>", "\u2581b", "<im>", "c", "<|end|>"]),
     "lines": ({"vocab.txt": "[PAD]\n[UNK]\r\na\nc\rZ\u00e9\n", "tokenizer_config.json": '{"tokenizer_class": "BertTokenizer"}'}, ["[PAD]", "[UNK]", "a", "c", "Z\u00e9"]),
@@ -135,7 +98,7 @@ def kinds(report, tmp):
             if a == b:
                 continue
             ids = [{t: i for i, t in enumerate(KINDS[k][1])} for k in (a, b)]
-            run = merge(tmp, PAIR % (a, a, b, "union"), out=f"{a}_{b}")
+            run = lt.merge_recipe(tmp, PAIR % (a, a, b, "union"), out=f"{a}_{b}")
             problems = run.problems()
             if not problems:
                 new = [t for t in KINDS[b][1] if t not in ids[0]]
@@ -153,66 +116,66 @@ def kinds(report, tmp):
                     problems += [f"{n} changed" for n in PROPER if raw(tmp, f"{a}_{b}", n) != raw(tmp, a, n)]
                 for i in range(first, len(names)):
                     names[i] = added.get(i, {}).get("content")
-                problems += is_equal("added", sorted(map(str, names[first:])), sorted(new))
+                problems += lt.is_equal("added", sorted(map(str, names[first:])), sorted(new))
                 problems += near(got, expected(names, ids, [rows_of(tmp, a), rows_of(tmp, b)])) if not problems else []
-                problems += is_equal("vocab_size", json.loads(raw(tmp, f"{a}_{b}", "config.json"))["vocab_size"], len(got))
+                problems += lt.is_equal("vocab_size", json.loads(raw(tmp, f"{a}_{b}", "config.json"))["vocab_size"], len(got))
             report.case(f"union: {a} with {b}", problems)
     added, _ = listed(tmp, "pieces_spiece")
     want = {6: ("[PAD]", True), 7: ('x"y', False)}
-    problems = is_equal("taken over", {i: (t["content"], t["special"]) for i, t in added.items() if i < 8}, want)
-    problems += is_equal("<|end|>", [t for t in added.values() if t["content"] == "<|end|>"], [DECODER["6"]])
-    report.case("a list that is made anew", problems + is_equal("special", [t["special"] for t in added.values() if t["content"] == "<im>"], [False]))
-    run = merge(tmp, PAIR % ("lines", "lines", "vocab", "pieces"), out="o2")
+    problems = lt.is_equal("taken over", {i: (t["content"], t["special"]) for i, t in added.items() if i < 8}, want)
+    problems += lt.is_equal("<|end|>", [t for t in added.values() if t["content"] == "<|end|>"], [DECODER["6"]])
+    report.case("a list that is made anew", problems + lt.is_equal("special", [t["special"] for t in added.values() if t["content"] == "<im>"], [False]))
+    run = lt.merge_recipe(tmp, PAIR % ("lines", "lines", "vocab", "pieces"), out="o2")
     problems = run.problems()
     if not problems:
         problems = [f"{n} differs" for n in (*PROPER, "tokenizer_config.json", "added_tokens.json") if raw(tmp, "o2", n) != raw(tmp, "pieces", n)]
-        problems += is_equal("rows", len(rows_of(tmp, "o2")), 8)
+        problems += lt.is_equal("rows", len(rows_of(tmp, "o2")), 8)
     report.case("the vocabulary of a third model", problems)
 
 
 def unread(report, tmp):
     """What no reader gives numbers to is copied where it is the same, and refused where not."""
-    classes = {"pegasus": ({"spiece.model": pieces(SPECIALS)}, "PegasusTokenizer"), "t5": ({"spiece.model": pieces(SPECIALS)}, "T5TokenizerFast"),
-               "tiktoken": ({"tokenizer.model": "IQ== 0\nIg== 1\n"}, "X"), "xlm": ({"sentencepiece.bpe.model": pieces(SPECIALS)}, "XLMRobertaTokenizer"),
+    classes = {"pegasus": ({"spiece.model": spmodel.pieces(SPECIALS)}, "PegasusTokenizer"), "t5": ({"spiece.model": spmodel.pieces(SPECIALS)}, "T5TokenizerFast"),
+               "tiktoken": ({"tokenizer.model": "IQ== 0\nIg== 1\n"}, "X"), "xlm": ({"sentencepiece.bpe.model": spmodel.pieces(SPECIALS)}, "XLMRobertaTokenizer"),
                "phobert": ({"vocab.txt": "a 1\nb 2\n"}, "PhobertTokenizer")}
     model(tmp, "m", 4, {"vocab.txt": "a\nb\nc\nd\n"})
     for name, (files, cls) in classes.items():
         files = {**files, "tokenizer_config.json": json.dumps({"tokenizer_class": cls})}
         model(tmp, name, 4, files)
         model(tmp, name + "2", 4, files, seed=1)
-        run = merge(tmp, PAIR % (name, name, name + "2", "union"), out="o_" + name)
+        run = lt.merge_recipe(tmp, PAIR % (name, name, name + "2", "union"), out="o_" + name)
         problems = run.problems() or [f"{n} differs" for n in files if raw(tmp, "o_" + name, n) != raw(tmp, name, n)]
         for base, other in ((name, "m"), ("m", name)):
-            problems += refusal(tmp, merge(tmp, PAIR % (base, base, other, "union"), out="o2"), "not in this build", "another", out="o2")
+            problems += lt.refusal(tmp, lt.merge_recipe(tmp, PAIR % (base, base, other, "union"), out="o2"), "not in this build", "another", out="o2")
         report.case(f"not read: {name}", problems)
-    model(tmp, "by_type", 4, {"spiece.model": pieces(SPECIALS)}, config={"model_type": "pegasus"})
-    report.case("not read: by its model_type", refusal(tmp, merge(tmp, PAIR % ("by_type", "by_type", "m", "union"), out="o2"), "not in this build", out="o2"))
+    model(tmp, "by_type", 4, {"spiece.model": spmodel.pieces(SPECIALS)}, config={"model_type": "pegasus"})
+    report.case("not read: by its model_type", lt.refusal(tmp, lt.merge_recipe(tmp, PAIR % ("by_type", "by_type", "m", "union"), out="o2"), "not in this build", out="o2"))
 
 
 def added(report, tmp):
     """A token that is ordinary in the base and added elsewhere becomes an added one, where it is; merges stay."""
     model(tmp, "a", 5, {"tokenizer.json": bpe(["<unk>", "x", "xx", "<t>"], [("<unk>", True), ("<e>", True)], ["x x"]), "tokenizer_config.json": '{"added_tokens_decoder": {}}'})
     model(tmp, "b", 4, {"tokenizer.json": bpe(["<unk>", "y", "yy"], [("<t>", True)], ["y y"])})
-    run = merge(tmp, PAIR % ("a", "a", "b", "union"))
+    run = lt.merge_recipe(tmp, PAIR % ("a", "a", "b", "union"))
     problems = run.problems()
     if not problems:
         was, got = json.loads(raw(tmp, "a", "tokenizer.json")), json.loads(raw(tmp, "out", "tokenizer.json"))
-        problems = is_equal("model", got["model"], was["model"])
-        problems += is_equal("added", [(t["id"], t["content"], t["special"], t["normalized"]) for t in got["added_tokens"]],
+        problems = lt.is_equal("model", got["model"], was["model"])
+        problems += lt.is_equal("added", [(t["id"], t["content"], t["special"], t["normalized"]) for t in got["added_tokens"]],
                              [(0, "<unk>", True, False), (4, "<e>", True, False), (3, "<t>", True, False), (5, "y", False, True), (6, "yy", False, True)])
-        problems += is_equal("rows", len(rows_of(tmp, "out")), 7)
+        problems += lt.is_equal("rows", len(rows_of(tmp, "out")), 7)
     report.case("what one of them has as an added token is one; vocabulary and merges stay", problems)
-    report.case("nothing to do: byte for byte", merge(tmp, PAIR % ("a", "a", "a", "union"), out="o2").problems() or
-                is_equal("same", raw(tmp, "o2", "tokenizer.json"), raw(tmp, "a", "tokenizer.json")))
+    report.case("nothing to do: byte for byte", lt.merge_recipe(tmp, PAIR % ("a", "a", "a", "union"), out="o2").problems() or
+                lt.is_equal("same", raw(tmp, "o2", "tokenizer.json"), raw(tmp, "a", "tokenizer.json")))
     holes = json.loads(bpe(["<unk>", "x"]))
     holes["model"]["vocab"]["z"] = 4
     model(tmp, "holes", 5, {"tokenizer.json": json.dumps(holes)})
-    run = merge(tmp, PAIR % ("holes", "holes", "b", "union"), out="o3")
-    report.case("numbers with gaps", refusal(tmp, run, "have gaps (an added token with number 5 is loaded as 3)", out="o3"))
+    run = lt.merge_recipe(tmp, PAIR % ("holes", "holes", "b", "union"), out="o3")
+    report.case("numbers with gaps", lt.refusal(tmp, run, "have gaps (an added token with number 5 is loaded as 3)", out="o3"))
     model(tmp, "late", 6, {"vocab.txt": "a\nb\n", "added_tokens.json": '{"[PAD]": 4}'})
-    run = merge(tmp, PAIR % ("late", "late", "b", "union"), out="o3")
-    report.case("an added token with a gap before it", refusal(tmp, run, "number 4 is loaded as 2", out="o3"))
-    report.case("numbers with gaps, nothing added", merge(tmp, PAIR % ("holes", "holes", "b", "base"), out="o4").problems())
+    run = lt.merge_recipe(tmp, PAIR % ("late", "late", "b", "union"), out="o3")
+    report.case("an added token with a gap before it", lt.refusal(tmp, run, "number 4 is loaded as 2", out="o3"))
+    report.case("numbers with gaps, nothing added", lt.merge_recipe(tmp, PAIR % ("holes", "holes", "b", "base"), out="o4").problems())
 
 
 def cut(report, tmp):
@@ -222,19 +185,19 @@ def cut(report, tmp):
     model(tmp, "a", 5, files)
     model(tmp, "b", 3, {"tokenizer.json": bpe(["a", "b", "zz"])})
     for source, last in (("base", []), ("union", ["zz"])):
-        run = merge(tmp, PAIR % ("a", "a", "b", source), out=source)
+        run = lt.merge_recipe(tmp, PAIR % ("a", "a", "b", source), out=source)
         problems = run.problems() or ([] if "3 tokens of a have no row in the model, so they are left out" in run.err else [run.err])
         if not problems:
             got = json.loads(raw(tmp, source, "tokenizer.json"))
-            problems = is_equal("vocab", got["model"]["vocab"], {t: i for i, t in enumerate(tokens[:5])})
-            problems += is_equal("merges", got["model"]["merges"], ["a b", "b b"])
-            problems += is_equal("added", [t["content"] for t in got["added_tokens"]], ["<unk>"] + last)
-            problems += is_equal("decoder", [t["content"] for t in json.loads(raw(tmp, source, "tokenizer_config.json"))["added_tokens_decoder"].values()], last)
+            problems = lt.is_equal("vocab", got["model"]["vocab"], {t: i for i, t in enumerate(tokens[:5])})
+            problems += lt.is_equal("merges", got["model"]["merges"], ["a b", "b b"])
+            problems += lt.is_equal("added", [t["content"] for t in got["added_tokens"]], ["<unk>"] + last)
+            problems += lt.is_equal("decoder", [t["content"] for t in json.loads(raw(tmp, source, "tokenizer_config.json"))["added_tokens_decoder"].values()], last)
             ids = [{t: i for i, t in enumerate(ts)} for ts in (tokens[:5], ["a", "b", "zz"])]
             problems += near(rows_of(tmp, source), expected(tokens[:5] + last, ids, [rows_of(tmp, "a"), rows_of(tmp, "b")]))
         report.case(f"tokens beyond the rows: {source}", problems)
     model(tmp, "slow", 2, {"vocab.txt": "a\nb\nc\n"})
-    report.case("tokens beyond the rows: vocab.txt", refusal(tmp, merge(tmp, PAIR % ("slow", "slow", "b", "base"), out="o2"), "token 2 of its vocabulary", "not in this build", out="o2"))
+    report.case("tokens beyond the rows: vocab.txt", lt.refusal(tmp, lt.merge_recipe(tmp, PAIR % ("slow", "slow", "b", "base"), out="o2"), "token 2 of its vocabulary", "not in this build", out="o2"))
 
 
 FILES = ("model.safetensors", "config.json", "tokenizer.json", "tokenizer_config.json", "added_tokens.json", "chat_template.jinja", "vocab.txt", "tokenizer.model")
@@ -242,10 +205,10 @@ FILES = ("model.safetensors", "config.json", "tokenizer.json", "tokenizer_config
 
 def at_once(tmp, documents, *words):
     """Several documents in one file against one merge after the other."""
-    problems, run = [], merge(tmp, "---\n".join((f"name: {n}\n" if n else "") + t for n, t in documents.items()), "--overwrite", *words, out="at_once")
+    problems, run = [], lt.merge_recipe(tmp, "---\n".join((f"name: {n}\n" if n else "") + t for n, t in documents.items()), "--overwrite", *words, out="at_once")
     problems += run.problems()
     for name, recipe in documents.items():
-        problems += merge(tmp, recipe, "--overwrite", *(words if not name else ()), out=name or "apart").problems()
+        problems += lt.merge_recipe(tmp, recipe, "--overwrite", *(words if not name else ()), out=name or "apart").problems()
     if not problems:
         problems = [] if raw(tmp, "apart", FILES[0]) else ["no weights"]
         problems += [f"{f} differs" for f in FILES if raw(tmp, "at_once", f) != raw(tmp, "apart", f)]
@@ -285,8 +248,8 @@ def results(report, tmp):
     for what, documents in cases.items():
         report.case(f"a result's vocabulary: {what}", at_once(tmp, documents))
     circle = {"x": one % "models: [a]\ntokenizer_source: x\n", "": one % "models: [x]\n"}
-    run = merge(tmp, "---\n".join((f"name: {n}\n" if n else "") + t for n, t in circle.items()), out="o3")
-    report.case("a tokenizer of its own result", refusal(tmp, run, "made from its own result", out="o3"))
+    run = lt.merge_recipe(tmp, "---\n".join((f"name: {n}\n" if n else "") + t for n, t in circle.items()), out="o3")
+    report.case("a tokenizer of its own result", lt.refusal(tmp, run, "made from its own result", out="o3"))
 
 
 def table(report, tmp):
@@ -305,7 +268,7 @@ def table(report, tmp):
         key = ("model", "rows", "spare", "dropped", "own", "other", "mean", "zeros")
         want = [(None, 7, 8, [("n", 16, 3, 6, 7, 0, 0, 0), ("c", 6, 0, 3, 3, 3, 0, 1)]),
                 ("n", 13, 16, [("a", 9, 3, 0, 6, 3, 3, 1), ("b", 6, 0, 0, 6, 6, 0, 1), ("c", 6, 0, 0, 6, 3, 3, 1)])]
-        problems = is_equal("vocabularies", [(v["recipe"], v["tokens"], v["rows"], [tuple(m[k] for k in key) for m in v["models"]]) for v in got], want)
+        problems = lt.is_equal("vocabularies", [(v["recipe"], v["tokens"], v["rows"], [tuple(m[k] for k in key) for m in v["models"]]) for v in got], want)
     report.case("plan --json: vocabularies", problems)
     run = lt.ladle("plan", "recipe.yml", cwd=tmp)
     lines = ["tokens    13; embeddings have 16 rows, 3 of them padding (recipe 'n')", "       9       3       0 |       6       3       3       1       3  a"]
@@ -335,11 +298,11 @@ def adapters(report, tmp):
                             ("with and without", {"x": stage, "": "merge_method: linear\nparameters: {weight: 1}\nmodels: [x, x+one, a+one]\n"})):
         report.case(f"an adapter on a result: {what}", at_once(tmp, documents))
     for word, words in (("x+nowhere", "nowhere"), ("x+", "x+"), ("y+one", "y")):
-        run = merge(tmp, f"name: x\n{stage}---\n" + last % word, out="o2")
-        report.case(f"an adapter on a result: {word}", refusal(tmp, run, words, out="o2"))
+        run = lt.merge_recipe(tmp, f"name: x\n{stage}---\n" + last % word, out="o2")
+        report.case(f"an adapter on a result: {word}", lt.refusal(tmp, run, words, out="o2"))
     adapter(tmp, "large", 7, 2)
-    run = merge(tmp, f"name: x\n{stage}---\n" + last % "x+large", out="o2")
-    report.case("an adapter that does not fit a result", refusal(tmp, run, "large", out="o2"))
+    run = lt.merge_recipe(tmp, f"name: x\n{stage}---\n" + last % "x+large", out="o2")
+    report.case("an adapter that does not fit a result", lt.refusal(tmp, run, "large", out="o2"))
 
 
 def types(report, tmp):

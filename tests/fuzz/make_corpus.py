@@ -6,6 +6,8 @@ SPDX-License-Identifier: Apache-2.0"""
 import collections, io, json, os, pickle, struct, sys, types, zipfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.dirname(HERE))
+import spmodel  # noqa: E402
 
 
 def named(module, name):
@@ -131,26 +133,6 @@ def gguf():
     return head + bytes(-len(head) % 32) + data
 
 
-def varint(n):
-    out = b""
-    while n >= 0x80:
-        out, n = out + bytes([n & 0x7f | 0x80]), n >> 7
-    return out + bytes([n])
-
-
-def proto(number, raw):
-    """A field of bytes."""
-    return varint(number << 3 | 2) + varint(len(raw)) + raw
-
-
-def pieces(tokens):
-    """A sentencepiece model of (text, type)."""
-    out = b""
-    for text, kind in tokens:
-        out += proto(1, proto(1, text.encode()) + b"\x15" + struct.pack("<f", -1.5) + b"\x18" + varint(kind))
-    return out + proto(2, b"\x18\x05" + b"\x22\x01x") + proto(3, b"\x0a\x03nfc")
-
-
 def tokenizers():
     """(name, file's number in fuzz_tokenizer.c, text)"""
     flags = {"single_word": False, "lstrip": True, "rstrip": False, "normalized": False, "special": True}
@@ -159,7 +141,7 @@ def tokenizers():
     yield "fast", 0, json.dumps(fast, indent=1).encode()
     yield "unigram", 0, json.dumps({"added_tokens": [], "model": {"vocab": [["<unk>", 0.0], ["x", -1.5]]}}).encode()
     yield "vocab", 1, b'{"a": 0, "\\u00e9": 1, "b": 7}'
-    yield "pieces", 2, pieces([("<unk>", 2), ("<s>", 3), ("\u2581a", 1), ("<x>", 4), ("<0x0A>", 6)])
+    yield "pieces", 2, spmodel.pieces([("<unk>", 2), ("<s>", 3), ("\u2581a", 1), ("<x>", 4), ("<0x0A>", 6)])
     yield "tiktoken", 2, b"IQ== 0\nIg== 1\n"
     yield "lines", 3, "[PAD]\n[UNK]\r\nh\u00e9\n\nz".encode()
     config = {"tokenizer_class": "LlamaTokenizer", "added_tokens_decoder": {"2": listed, "5": {"content": "c"}}, "x": [1, {"y": None}]}

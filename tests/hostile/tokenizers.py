@@ -3,7 +3,7 @@ hostile, with a good one: (name, {path: bytes}, the recipe, words of the refusal
 SPDX-License-Identifier: Apache-2.0"""
 import json, struct
 
-import make_corpus as mc
+import spmodel
 
 
 def weights(rows=8):
@@ -55,7 +55,7 @@ def fasts():
 
 
 def models():
-    good = mc.pieces([("<unk>", 2), ("a", 1), ("b", 1)])
+    good = spmodel.pieces([("<unk>", 2), ("a", 1), ("b", 1)])
     for at in (1, 2, 5, len(good) - 1):
         yield f"cut at {at}", good[:at], []
     big = b"\xff" * 9 + b"\x01"
@@ -64,18 +64,18 @@ def models():
     yield "a varint of 65 bits", b"\x08" + b"\xff" * 9 + b"\x02", ["64 bits"]
     yield "a key of 2^64", big, []
     yield "a length of 2^64", b"\x0a" + big + b"x", ["longer than the rest"]
-    yield "a length of 2^63 inside", mc.proto(1, b"\x0a" + b"\xff" * 8 + b"\x7f"), ["longer than the rest"]
+    yield "a length of 2^63 inside", spmodel.field(1, b"\x0a" + b"\xff" * 8 + b"\x7f"), ["longer than the rest"]
     yield "field 0", b"\x02\x00", ["number 0"]
     yield "a group", b"\x0b" * 100000, []
-    yield "a piece without text", mc.proto(1, b"\x15\0\0\0\0"), ["without text"]
-    yield "a text of another kind", mc.proto(1, b"\x08\x01"), ["without text"]
-    yield "not UTF-8", mc.proto(1, mc.proto(1, b"\xc0\x80")), ["UTF-8"]
+    yield "a piece without text", spmodel.field(1, b"\x15\0\0\0\0"), ["without text"]
+    yield "a text of another kind", spmodel.field(1, b"\x08\x01"), ["without text"]
+    yield "not UTF-8", spmodel.field(1, spmodel.field(1, b"\xc0\x80")), ["UTF-8"]
     yield "a million other fields", b"\x18\x01" * 1000000, ["without a piece"]
-    yield "4.2 million pieces", mc.proto(1, mc.proto(1, b"")) * 4200000, ["more than 4194304"]
-    yield "a million texts in one piece", mc.proto(1, mc.proto(1, b"x") * 1000000), None
-    yield "the same piece a million times", mc.proto(1, mc.proto(1, b"x")) * 1000000, None
-    yield "a text without bytes", mc.proto(1, mc.proto(1, b"")), None
-    yield "a type of 2^64", mc.proto(1, mc.proto(1, b"x") + b"\x18" + big), None
+    yield "4.2 million pieces", spmodel.field(1, spmodel.field(1, b"")) * 4200000, ["more than 4194304"]
+    yield "a million texts in one piece", spmodel.field(1, spmodel.field(1, b"x") * 1000000), None
+    yield "the same piece a million times", spmodel.field(1, spmodel.field(1, b"x")) * 1000000, None
+    yield "a text without bytes", spmodel.field(1, spmodel.field(1, b"")), None
+    yield "a type of 2^64", spmodel.field(1, spmodel.field(1, b"x") + b"\x18" + big), None
     yield "a pointer of git-lfs", b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", []
     yield "zeros", bytes(1000), ["number 0"]
 
