@@ -18,7 +18,7 @@ enum { N = 4096, REPEATS = 9, BINS = 4096, RANK = 16 };
 static struct {
     float x[N], y[N], z[N], left[RANK], right[RANK * N];
     double d[N], p[N];
-    uint32_t draw[N];
+    uint32_t draw[N], bits[N / 32];
     uint64_t bins[BINS];
     unsigned char raw[8 * N];
 } m;
@@ -73,6 +73,10 @@ CASE(sum_squares, sink = k->sum_squares(m.x, N))
 CASE(dot, sink = k->dot(m.x, m.y, N))
 CASE(census, k->census(&census, m.bins, m.x, N, 0x3a000000u, 0x3c000000u, 14))
 CASE(bracket, sink = (double)k->bracket(&bracket, m.draw, m.x, N))
+CASE(sum_mags, sink = k->sum_mags(m.x, N))
+CASE(thin_sums, k->thin_sums(m.bits, m.x, m.draw, 1u << 31, m.d, m.d + 1, N))
+CASE(pack, k->pack(m.bits, m.draw, N))
+CASE(keep_bits, k->keep_bits(m.z, m.bits, 1, N))
 CASE(sums_above, k->sums_above(m.x, N, 0x3c000000u, m.d, m.d + 1))
 
 static const struct row {
@@ -111,6 +115,10 @@ static const struct row {
     { "dots 4", run_dots_4, 20 },
     { "census", run_census, 4 },
     { "bracket", run_bracket, 4 },
+    { "sum_mags", run_sum_mags, 4 },
+    { "thin_sums", run_thin_sums, 8 },
+    { "pack", run_pack, 4 },
+    { "keep_bits", run_keep_bits, 4 },
     { "sums_above", run_sums_above, 4 },
 };
 

@@ -151,6 +151,10 @@ struct ldl_kern {
 
     /* The other way: bits of on, which is 0 or 1; the last word is filled with zeros. */
     void (*pack)(uint32_t *bits, const uint32_t *on, size_t n);
+    /* Bits of draw <= last, and sum_mags() of x: of all elements, and of those with a bit. draw is
+     * overwritten. */
+    void (*thin_sums)(uint32_t *bits, const float *x, uint32_t *draw, uint32_t last, double *all,
+                      double *kept, size_t n);
     /* bin = 0 where x is 0, else 1 + (magnitude - lo >> shift), within 1 .. last; last below 2^16. */
     void (*mag_bins)(uint16_t *bin, const float *x, size_t n, uint32_t lo, int shift,
                      uint32_t last);

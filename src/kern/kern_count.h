@@ -33,6 +33,25 @@ static void sums_above(const float *x, size_t n, uint32_t to, double *all_sum, d
     *above_sum = fold(above);
 }
 
+/* draw becomes 1 or 0. */
+static void thin_sums(uint32_t *restrict bits, const float *restrict x, uint32_t *restrict draw,
+                      uint32_t last, double *all_sum, double *kept_sum, size_t n)
+{
+    double all[LANES] = { 0 }, kept[LANES] = { 0 };
+    for (size_t i = 0; i < n; i += LANES) {
+        size_t run = n - i < LANES ? n - i : LANES;
+        for (size_t l = 0; l < run; l++) {
+            uint32_t a = bits_of(x[i + l]) & 0x7fffffffu, on = draw[i + l] <= last;
+            all[l] += (double)float_of(a);
+            kept[l] += (double)float_of(a & (0u - on));
+            draw[i + l] = on;
+        }
+    }
+    pack(bits, draw, n);
+    *all_sum = fold(all);
+    *kept_sum = fold(kept);
+}
+
 /* ---- bracket ---- */
 
 static void bracket_counts(struct ldl_bracket *b, const float *x, size_t n)

@@ -61,6 +61,7 @@ const struct ldl_kern PASTE(ldl_kern_, LDL_LEVEL) = {
     .keep_ranked = keep_ranked,
     .keep_bits = keep_bits,
     .pack = pack,
+    .thin_sums = thin_sums,
     .mag_bins = mag_bins,
     .philox = philox,
     .mag_max = mag_max,

@@ -3,13 +3,18 @@
  *   t = draw < density ? t * factor : 0        draws as in dare.c: see draw.h
  *   factor = |t|_1 / |t that stayed|_1         rescale; see l1.h. (Not 1/density as in dare.c)
  *
- * density >= 1 leaves the tensor as it is; 0 gives zeros. */
+ * density >= 1 leaves the tensor as it is; 0 gives zeros.
+ *
+ * The scan for the factor decides, and leaves one bit for each element, so that nothing is drawn twice. Of a
+ * tensor whose bits would take more than some MiB the last pass draws again, which gives the same. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sparsify/sparsify.h"
 #include "reduce/draw.h"
 #include "reduce/l1.h"
 
 #include <math.h>
+
+#define BITS_MOST ((uint64_t)1 << 26) /* elements: 8 MiB */
 
 struct bernoulli {
     double density;
@@ -28,6 +33,7 @@ struct state {
     int measure;   /* the factor is wanted, and not known yet */
     float factor;
     struct ldl_l1 l1;
+    uint32_t *bits; /* NULL: none are held */
 };
 
 static const uint64_t all = (uint64_t)1 << 32;
@@ -42,9 +48,23 @@ static uint64_t keep_below(double density)
 static void end(void *state)
 {
     struct state *st = state;
-    if (st)
+    if (st) {
         ldl_l1_end(&st->l1);
+        ldl_free(st->bits);
+    }
     ldl_free(st);
+}
+
+static uint64_t bits_words(uint64_t n)
+{
+    return n <= BITS_MOST ? (n + 31) / 32 : 0;
+}
+
+static int begin_measuring(struct state *st, uint64_t n, struct ldl_err *err)
+{
+    if (bits_words(n) && !(st->bits = ldl_alloc(bits_words(n) * sizeof *st->bits)))
+        return ldl_oom(err);
+    return ldl_l1_begin(&st->l1, n, LDL_BLOCK, err);
 }
 
 static int begin(void **out, const struct ldl_subject *s, const void *params_in,
@@ -59,7 +79,7 @@ static int begin(void **out, const struct ldl_subject *s, const void *params_in,
     st->factor = 1.0f;
     st->keep = keep_below(p->density);
     st->measure = p->rescale && st->keep > 0 && st->keep < all;
-    int rc = st->measure ? ldl_l1_begin(&st->l1, s->n, LDL_BLOCK, err) : 0;
+    int rc = st->measure ? begin_measuring(st, s->n, err) : 0;
     if (rc)
         end(st);
     else
@@ -72,22 +92,18 @@ static uint64_t stride(const void *state)
     return (uint64_t)((const struct state *)state)->measure;
 }
 
-static void thin(const struct ldl_kern *k, const struct state *st, const struct ldl_run *run)
-{
-    uint32_t *draws = ldl_run_draws(run);
-    ldl_draw(&st->draw, k, draws, run->first, run->n);
-    k->keep(run->x, draws, st->keep, 1.0f, run->n);
-}
-
 /* Blocks have their own places in the state: there is no accumulator. */
 static int scan(void *state, void *acc, const struct ldl_run *run, struct ldl_err *err)
 {
     struct state *st = state;
+    uint32_t *draws = ldl_run_draws(run);
+    uint32_t own[LDL_BLOCK / 32], *bits = st->bits ? st->bits + run->first / 32 : own;
+    uint64_t block = run->first / LDL_BLOCK;
     (void)acc;
     (void)err;
-    ldl_l1_before(&st->l1, st->k, run->first, run->x, run->n);
-    thin(st->k, st, run);
-    ldl_l1_after(&st->l1, st->k, run->first, run->x, run->n);
+    ldl_draw(&st->draw, st->k, draws, run->first, run->n);
+    st->k->thin_sums(bits, run->x, draws, (uint32_t)(st->keep - 1), &st->l1.all[block],
+                     &st->l1.kept[block], run->n);
     return 0;
 }
 
@@ -106,16 +122,23 @@ static int solve(void *state, void *const *acc, size_t naccs, struct ldl_err *er
 static void apply(const struct ldl_kern *k, const void *state, const struct ldl_run *run)
 {
     const struct state *st = state;
+    uint32_t *draws = ldl_run_draws(run);
     if (st->keep == all)
         return;
-    thin(k, st, run);
+    if (st->bits) {
+        k->keep_bits(run->x, st->bits + run->first / 32, st->factor, run->n);
+        return;
+    }
+    ldl_draw(&st->draw, k, draws, run->first, run->n);
+    k->keep(run->x, draws, st->keep, 1.0f, run->n);
     if (st->factor != 1.0f)
         k->times(run->x, st->factor, run->n);
 }
 
 static uint64_t state_bytes(uint64_t n)
 {
-    return sizeof(struct state) + ldl_l1_state_bytes(n, LDL_BLOCK);
+    return sizeof(struct state) + ldl_l1_state_bytes(n, LDL_BLOCK) +
+           bits_words(n) * sizeof(uint32_t);
 }
 
 const struct ldl_sparsifier ldl_sparsifier_bernoulli = {

@@ -51,6 +51,31 @@ static void ranked(void **state)
     ldl_row_room_free(&room);
 }
 
+static void thinned(void **state)
+{
+    static uint32_t draw[ROOM], on[ROOM], bits[ROOM / 32 + 1];
+    static const uint32_t lasts[] = { 0, 1u << 31, 0xfffffffeu };
+    (void)state;
+    for (int i = 0; i < ROOM; i++)
+        draw[i] = i % 7 ? next() << 16 ^ next() : 0;
+    EACH({
+        for (size_t which = 0; which < 3; which++) {
+            uint32_t last = lasts[which];
+            double all, kept;
+            memcpy(on, draw, n * 4);
+            k->thin_sums(bits, x, on, last, &all, &kept, n);
+            for (size_t i = 0; i < n; i++) {
+                int stays = draw[i] <= last;
+                got[i] = stays ? x[i] : 0.0f;
+                assert_int_equal(bits[i / 32] >> i % 32 & 1, stays);
+            }
+            double want_all = k->sum_mags(x, n), want_kept = k->sum_mags(got, n);
+            assert_true(all == want_all || (isnan(all) && isnan(want_all)));
+            assert_true(kept == want_kept || (isnan(kept) && isnan(want_kept)));
+        }
+    })
+}
+
 /* Rows of one magnitude for each bin, of several (many of them in one), and of huge spread. */
 static void ranks_by_bin(void **state)
 {
@@ -132,10 +157,8 @@ static void bands(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(bands),
-        cmocka_unit_test(ranked),
-        cmocka_unit_test(ranks_by_bin),
-        cmocka_unit_test(bin_numbers),
+        cmocka_unit_test(bands),        cmocka_unit_test(ranked),      cmocka_unit_test(thinned),
+        cmocka_unit_test(ranks_by_bin), cmocka_unit_test(bin_numbers),
     };
     return cmocka_run_group_tests_name("kern_pick", tests, fill, NULL);
 }
