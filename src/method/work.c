@@ -88,9 +88,11 @@ uint64_t ldl_merge_state_bytes(const struct ldl_merge *g, uint64_t n, uint64_t c
     const struct ldl_rounds *r = g->method->combiner->rounds;
     const struct ldl_subject shape = { .n = n, .cols = cols, .last = last };
     uint64_t rows = n / row_elems(g, n, last), blocks = n / LDL_BLOCK + 1;
-    uint64_t facts = (blocks + rows) * ldl_combiner_facts(g->method->combiner, g->m);
-    return (facts + (rows + 1) * (g->m + 1)) * sizeof(double) + (s ? g->m * s->state_bytes(n) : 0) +
-           (r ? r->state_bytes(g->combiner_params, &shape) : 0);
+    uint64_t facts = (blocks + rows + 1) * ldl_combiner_facts(g->method->combiner, g->m);
+    uint64_t bytes = (facts + (rows + 1) * (g->m + 1)) * sizeof(double);
+    for (size_t i = 0; s && i < g->m; i++)
+        bytes += s->state_bytes(g->sparsifier_params[i], &shape);
+    return bytes + (r ? r->state_bytes(g->combiner_params, &shape) : 0);
 }
 
 uint64_t ldl_merge_acc_bytes(const struct ldl_merge *g, uint64_t n, uint64_t cols, uint64_t last)
@@ -98,7 +100,9 @@ uint64_t ldl_merge_acc_bytes(const struct ldl_merge *g, uint64_t n, uint64_t col
     const struct ldl_sparsifier *s = g->method->sparsifier;
     const struct ldl_rounds *r = g->method->combiner->rounds;
     const struct ldl_subject shape = { .n = n, .cols = cols, .last = last };
-    uint64_t first = s && s->acc_bytes ? g->m * s->acc_bytes(n) : 0;
+    uint64_t first = 0;
+    for (size_t i = 0; s && s->acc_bytes && i < g->m; i++)
+        first += s->acc_bytes(g->sparsifier_params[i], &shape);
     uint64_t then = r ? r->acc_bytes(g->combiner_params, &shape) : 0;
     return LDL_MAX(first, then); /* they are not there at the same time */
 }

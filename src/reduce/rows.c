@@ -15,10 +15,9 @@ int ldl_rows_begin(struct ldl_rows *r, uint64_t n, uint64_t cols, uint64_t block
                    struct ldl_err *err)
 {
     *r = (struct ldl_rows){ .n = n, .cols = cols, .block = block };
-    uint64_t parts = (cols + LDL_ROW_MOST - 1) / LDL_ROW_MOST;
-    r->part = (cols + parts - 1) / parts;
+    r->part = ldl_rows_longest(cols);
     r->blocks = (n + block - 1) / block;
-    r->slots = (size_t)LDL_MIN(LDL_ROW_SLOT_ELEMS / r->part, (uint64_t)LDL_ROW_SLOTS);
+    r->slots = 1;
     r->fate = ldl_calloc(r->blocks, 1);
     if (!r->fate)
         return ldl_oom(err);
@@ -30,12 +29,19 @@ int ldl_rows_begin(struct ldl_rows *r, uint64_t n, uint64_t cols, uint64_t block
     return 0;
 }
 
-void ldl_rows_end(struct ldl_rows *r)
+/* Back to the one slot that is there before threads join. */
+static void free_slots(struct ldl_rows *r)
 {
     for (size_t s = 0; s < r->slots; s++) {
         ldl_free(r->slot[s].x);
-        r->slot[s].x = NULL;
+        r->slot[s] = (struct ldl_row_slot){ 0 };
     }
+    r->slots = 1;
+}
+
+void ldl_rows_end(struct ldl_rows *r)
+{
+    free_slots(r);
     ldl_free(r->fate);
     r->fate = NULL;
     if (r->ready)
@@ -43,9 +49,17 @@ void ldl_rows_end(struct ldl_rows *r)
     r->ready = 0;
 }
 
-size_t ldl_rows_longest(const struct ldl_rows *r)
+uint64_t ldl_rows_longest(uint64_t cols)
 {
-    return (size_t)r->part;
+    uint64_t parts = LDL_MAX((cols + LDL_ROW_MOST - 1) / LDL_ROW_MOST, (uint64_t)1);
+    return (cols + parts - 1) / parts;
+}
+
+void ldl_rows_join(struct ldl_rows *r)
+{
+    pthread_mutex_lock(&r->lock);
+    r->slots = LDL_MIN(r->slots + LDL_ROW_OF_THREAD, (size_t)LDL_ROW_SLOTS);
+    pthread_mutex_unlock(&r->lock);
 }
 
 static struct ldl_row row_of(const struct ldl_rows *r, uint64_t element)
@@ -140,11 +154,17 @@ int ldl_rows_more(struct ldl_rows *r)
         if (r->fate[b] == MISSED)
             r->fate[b] = OPEN;
     r->missed = 0;
+    free_slots(r);
     r->again = 1;
     return more;
 }
 
-uint64_t ldl_rows_state_bytes(uint64_t n, uint64_t block)
+uint64_t ldl_rows_state_bytes(uint64_t n, uint64_t cols, uint64_t block)
 {
-    return n / block + 1 + LDL_MIN(n, (uint64_t)LDL_ROW_SLOT_ELEMS) * sizeof(float);
+    return n / block + 1 + ldl_rows_longest(cols) * sizeof(float);
+}
+
+uint64_t ldl_rows_thread_bytes(uint64_t cols)
+{
+    return LDL_ROW_OF_THREAD * ldl_rows_longest(cols) * sizeof(float);
 }

@@ -2,8 +2,10 @@
  *
  * A row inside one block is shown at once. One that lies in several is put together in a slot, and
  * shown by the thread that brings its last part. There are few slots, so that memory is bounded: a
- * row that finds none is left for the next round. Blocks that come about in order need one round. Each
- * row is shown once. A row of more than LDL_ROW_MOST elements is shown in equal parts that are not
+ * row that finds none is left for the next round. A thread that takes blocks in order leaves open the
+ * row at the end of what it took, and the one at its begin until another thread is done with what comes before: so there
+ * are two slots for each, and one more; and when threads take runs of blocks in order, one round
+ * will do. Each row is shown once. A row of more than LDL_ROW_MOST elements is shown in equal parts that are not
  * longer than that, as if they were rows. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef LDL_REDUCE_ROWS_H
@@ -14,7 +16,7 @@
 #include <stdint.h>
 #include "base/err.h"
 
-enum { LDL_ROW_MOST = 1 << 18, LDL_ROW_SLOTS = 256, LDL_ROW_SLOT_ELEMS = 1 << 21 };
+enum { LDL_ROW_MOST = 1 << 18, LDL_ROW_SLOTS = 256, LDL_ROW_OF_THREAD = 2 };
 
 struct ldl_row_slot {
     uint64_t first; /* element of the tensor */
@@ -26,8 +28,8 @@ struct ldl_rows {
     uint64_t n, cols, block, part; /* part: elements of a row that are shown together */
     uint64_t blocks;
     pthread_mutex_t lock;
-    unsigned char *fate; /* of the row that ends in this block and began before it */
-    size_t slots;
+    unsigned char *fate;      /* of the row that ends in this block and began before it */
+    size_t slots;             /* in use */
     int ready, again, missed; /* ready: the lock is there; again: this is not the first round */
     struct ldl_row_slot slot[LDL_ROW_SLOTS];
 };
@@ -44,8 +46,10 @@ struct ldl_row {
 int ldl_rows_begin(struct ldl_rows *r, uint64_t n, uint64_t cols, uint64_t block,
                    struct ldl_err *err);
 void ldl_rows_end(struct ldl_rows *r);
-/* Longest row that is shown. */
-size_t ldl_rows_longest(const struct ldl_rows *r);
+/* Longest row that is shown, of a tensor with rows of cols elements. */
+uint64_t ldl_rows_longest(uint64_t cols);
+/* One more thread puts blocks in this round. */
+void ldl_rows_join(struct ldl_rows *r);
 /* A whole block of the tensor. Calls `show` for each row that is complete with it; those inside the block
  * in their order, and with memory of x. */
 int ldl_rows_put(struct ldl_rows *r, uint64_t first, float *x, size_t n,
@@ -53,6 +57,8 @@ int ldl_rows_put(struct ldl_rows *r, uint64_t first, float *x, size_t n,
                  struct ldl_err *err);
 /* All blocks were put: 1 when they are wanted once more, 0 when every row was shown. */
 int ldl_rows_more(struct ldl_rows *r);
-uint64_t ldl_rows_state_bytes(uint64_t n, uint64_t block);
+/* Most bytes beside the struct; and what each thread that joins adds. */
+uint64_t ldl_rows_state_bytes(uint64_t n, uint64_t cols, uint64_t block);
+uint64_t ldl_rows_thread_bytes(uint64_t cols);
 
 #endif

@@ -135,10 +135,11 @@ static void apply(const struct ldl_kern *k, const void *state, const struct ldl_
         k->times(run->x, st->factor, run->n);
 }
 
-static uint64_t state_bytes(uint64_t n)
+static uint64_t state_bytes(const void *params_in, const struct ldl_subject *s)
 {
-    return sizeof(struct state) + ldl_l1_state_bytes(n, LDL_BLOCK) +
-           bits_words(n) * sizeof(uint32_t);
+    const struct bernoulli *p = params_in;
+    uint64_t scan = ldl_l1_state_bytes(s->n, LDL_BLOCK) + bits_words(s->n) * sizeof(uint32_t);
+    return sizeof(struct state) + (p->rescale ? scan : 0);
 }
 
 const struct ldl_sparsifier ldl_sparsifier_bernoulli = {

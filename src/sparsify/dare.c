@@ -56,9 +56,10 @@ static void end(void *state)
     ldl_free(state);
 }
 
-static uint64_t state_bytes(uint64_t n)
+static uint64_t state_bytes(const void *params_in, const struct ldl_subject *s)
 {
-    (void)n;
+    (void)params_in;
+    (void)s;
     return sizeof(struct state);
 }
 

@@ -105,9 +105,16 @@ static void apply(const struct ldl_kern *k, const void *state, const struct ldl_
     k->keep_each(run->x, draws, p, st->p.rescale, run->n);
 }
 
-static uint64_t state_bytes(uint64_t n)
+static uint64_t state_bytes(const void *params_in, const struct ldl_subject *s)
 {
-    return sizeof(struct state) + ldl_ranks_state_bytes(n);
+    (void)params_in;
+    return sizeof(struct state) + ldl_ranks_state_bytes(s->n);
+}
+
+static uint64_t acc_bytes(const void *params_in, const struct ldl_subject *s)
+{
+    (void)params_in;
+    return sizeof(struct ldl_ranks_acc) + ldl_ranks_acc_bytes(s->n);
 }
 
 const struct ldl_sparsifier ldl_sparsifier_magprune = {
@@ -121,7 +128,7 @@ const struct ldl_sparsifier ldl_sparsifier_magprune = {
     .random = 1,
     .check = check,
     .state_bytes = state_bytes,
-    .acc_bytes = ldl_ranks_acc_bytes,
+    .acc_bytes = acc_bytes,
     .begin = begin,
     .stride = stride,
     .acc = { sizeof(struct ldl_ranks_acc), acc_begin, acc_end },

@@ -183,15 +183,17 @@ static void apply(const struct ldl_kern *k, const void *state, const struct ldl_
         thin(k, st, run);
 }
 
-static uint64_t state_bytes(uint64_t n)
+static uint64_t state_bytes(const void *params_in, const struct ldl_subject *s)
 {
-    return sizeof(struct state) + 2 * ldl_cut_state_bytes(n, LDL_BLOCK) +
-           ldl_l1_state_bytes(n, LDL_BLOCK);
+    (void)params_in;
+    return sizeof(struct state) + 2 * ldl_cut_state_bytes(s->n, LDL_BLOCK) +
+           ldl_l1_state_bytes(s->n, LDL_BLOCK);
 }
 
-static uint64_t acc_bytes(uint64_t n)
+static uint64_t acc_bytes(const void *params_in, const struct ldl_subject *s)
 {
-    return 2 * ldl_kth_acc_bytes(n);
+    (void)params_in;
+    return sizeof(struct acc) + 2 * ldl_kth_acc_bytes(s->n);
 }
 
 const struct ldl_sparsifier ldl_sparsifier_outliers = {

@@ -86,6 +86,11 @@ static int begin_scan(struct state *st, const struct ldl_subject *s, struct ldl_
     return st->split ? ldl_l1_begin(&st->l1, s->n, LDL_BLOCK, err) : ldl_oom(err);
 }
 
+static int is_scanned(const struct rowprune *p)
+{
+    return p->density > 0 && p->density < 1;
+}
+
 static int begin(void **out, const struct ldl_subject *s, const void *params_in,
                  struct ldl_err *err)
 {
@@ -95,7 +100,7 @@ static int begin(void **out, const struct ldl_subject *s, const void *params_in,
     st->k = s->k;
     st->p = *(const struct rowprune *)params_in;
     st->factor = 1.0f;
-    st->step = st->p.density >= 1 ? UNTOUCHED : st->p.density > 0 ? SCANNING : ZEROS;
+    st->step = is_scanned(&st->p) ? SCANNING : st->p.density >= 1 ? UNTOUCHED : ZEROS;
     ldl_draw_init(&st->draw, s->seed, s->tensor, s->model);
     int rc = st->step == SCANNING ? begin_scan(st, s, err) : 0;
     if (rc)
@@ -119,8 +124,10 @@ static void acc_end(void *acc)
 
 static int acc_begin(void *state, void *acc, struct ldl_err *err)
 {
-    size_t n = ldl_rows_longest(&((struct state *)state)->rows);
+    struct state *st = state;
     struct acc *a = acc;
+    size_t n = (size_t)ldl_rows_longest(st->rows.cols);
+    ldl_rows_join(&st->rows);
     a->rank2 = ldl_alloc(n * sizeof *a->rank2);
     return a->rank2 && ldl_row_room_make(&a->room, n) == 0 ? 0 : ldl_oom(err);
 }
@@ -198,17 +205,27 @@ static void apply(const struct ldl_kern *k, const void *state, const struct ldl_
         k->zero(run->x, run->n);
 }
 
-static uint64_t state_bytes(uint64_t n)
+static uint64_t sums_bytes(const struct rowprune *p, uint64_t n)
 {
-    return sizeof(struct state) + (n + 31) / 32 * sizeof(uint32_t) +
-           ldl_rows_state_bytes(n, LDL_BLOCK) + ldl_l1_state_bytes(n, LDL_BLOCK) +
-           (n / LDL_BLOCK + 1) * sizeof(double);
+    return p->rescale ? ldl_l1_state_bytes(n, LDL_BLOCK) + (n / LDL_BLOCK + 1) * sizeof(double) : 0;
 }
 
-static uint64_t acc_bytes(uint64_t n)
+static uint64_t state_bytes(const void *params_in, const struct ldl_subject *s)
 {
-    uint64_t longest = LDL_MIN(n, (uint64_t)LDL_ROW_MOST);
-    return sizeof(struct acc) + ldl_row_room_bytes(longest) + longest * sizeof(uint32_t);
+    const struct rowprune *p = params_in;
+    uint64_t bits = (s->n + 31) / 32 * sizeof(uint32_t);
+    return sizeof(struct state) +
+           (is_scanned(p)
+                ? bits + ldl_rows_state_bytes(s->n, s->cols, LDL_BLOCK) + sums_bytes(p, s->n)
+                : 0);
+}
+
+static uint64_t acc_bytes(const void *params_in, const struct ldl_subject *s)
+{
+    uint64_t longest = ldl_rows_longest(s->cols);
+    return is_scanned(params_in) ? sizeof(struct acc) + ldl_row_room_bytes(longest) +
+                                       longest * sizeof(uint32_t) + ldl_rows_thread_bytes(s->cols)
+                                 : 0;
 }
 
 const struct ldl_sparsifier ldl_sparsifier_rowprune = {

@@ -67,9 +67,9 @@ struct ldl_sparsifier {
 
     /* Rules that tie several parameters together; NULL: none. */
     int (*check)(const void *params, struct ldl_err *err);
-    /* Most bytes a state and one accumulator may take for a tensor of n elements. */
-    uint64_t (*state_bytes)(uint64_t n);
-    uint64_t (*acc_bytes)(uint64_t n);
+    /* Most bytes a state and one accumulator (NULL: 0) may take; of the subject only its shape is known. */
+    uint64_t (*state_bytes)(const void *params, const struct ldl_subject *s);
+    uint64_t (*acc_bytes)(const void *params, const struct ldl_subject *s);
 
     /* stride() NULL: needs no facts, goes straight to apply(). */
     int (*begin)(void **state, const struct ldl_subject *s, const void *params,

@@ -135,10 +135,17 @@ static void apply(const struct ldl_kern *k, const void *state, const struct ldl_
         thin(k, st, run);
 }
 
-static uint64_t state_bytes(uint64_t n)
+static uint64_t state_bytes(const void *params_in, const struct ldl_subject *s)
 {
-    return sizeof(struct state) + ldl_cut_state_bytes(n, LDL_BLOCK) +
-           ldl_l1_state_bytes(n, LDL_BLOCK);
+    (void)params_in;
+    return sizeof(struct state) + ldl_cut_state_bytes(s->n, LDL_BLOCK) +
+           ldl_l1_state_bytes(s->n, LDL_BLOCK);
+}
+
+static uint64_t acc_bytes(const void *params_in, const struct ldl_subject *s)
+{
+    (void)params_in;
+    return sizeof(struct ldl_kth_acc) + ldl_kth_acc_bytes(s->n);
 }
 
 const struct ldl_sparsifier ldl_sparsifier_topk = {
@@ -151,7 +158,7 @@ const struct ldl_sparsifier ldl_sparsifier_topk = {
     .rounds = "1 to 3, one more with rescale",
     .check = check,
     .state_bytes = state_bytes,
-    .acc_bytes = ldl_kth_acc_bytes,
+    .acc_bytes = acc_bytes,
     .begin = begin,
     .stride = stride,
     .acc = { sizeof(struct ldl_kth_acc), acc_begin, acc_end },

@@ -132,9 +132,16 @@ static void apply(const struct ldl_kern *k, const void *state, const struct ldl_
     k->trim(run->x, st->threshold_mag, st->factor, run->n);
 }
 
-static uint64_t state_bytes(uint64_t n)
+static uint64_t state_bytes(const void *params_in, const struct ldl_subject *s)
 {
-    return sizeof(struct state) + ldl_kth_state_bytes(n, LDL_BLOCK);
+    (void)params_in;
+    return sizeof(struct state) + ldl_kth_state_bytes(s->n, LDL_BLOCK);
+}
+
+static uint64_t acc_bytes(const void *params_in, const struct ldl_subject *s)
+{
+    (void)params_in;
+    return sizeof(struct ldl_kth_acc) + ldl_kth_acc_bytes(s->n);
 }
 
 const struct ldl_sparsifier ldl_sparsifier_trim = {
@@ -146,7 +153,7 @@ const struct ldl_sparsifier ldl_sparsifier_trim = {
     .params_bytes = sizeof(struct trim),
     .rounds = "1 to 2",
     .state_bytes = state_bytes,
-    .acc_bytes = ldl_kth_acc_bytes,
+    .acc_bytes = acc_bytes,
     .begin = begin,
     .stride = stride,
     .acc = { sizeof(struct ldl_kth_acc), acc_begin, acc_end },

@@ -97,6 +97,7 @@ static void shuffle(uint64_t *list, size_t n)
 }
 
 static uint64_t cols; /* of the tensors to come; 0: one row */
+static int in_order;  /* blocks come in their order */
 static double scratch[LDL_RUN_SCRATCH / sizeof(double) + 1];
 
 static struct ldl_run run_at(float *block, const float *x, size_t n, uint64_t b)
@@ -106,7 +107,7 @@ static struct ldl_run run_at(float *block, const float *x, size_t n, uint64_t b)
     return (struct ldl_run){ .first = first, .n = count, .x = block, .scratch = scratch };
 }
 
-enum { MOST_ACCS = 3, MOST_ROUNDS = 12 };
+enum { MOST_ACCS = 3, MOST_ROUNDS = 50 };
 
 static void one_round(const struct ldl_sparsifier *s, void *state, const float *x, size_t n,
                       uint64_t stride, size_t accs, uint64_t *order)
@@ -116,7 +117,8 @@ static void one_round(const struct ldl_sparsifier *s, void *state, const float *
     size_t blocks = 0;
     for (uint64_t b = 0; b * LDL_BLOCK < n; b += stride)
         order[blocks++] = b;
-    shuffle(order, blocks);
+    if (!in_order)
+        shuffle(order, blocks);
     for (size_t a = 0; a < accs; a++)
         assert_int_equal(ldl_acc_new(&s->acc, state, &acc[a], NULL), 0);
     for (size_t i = 0; i < blocks; i++) {
