@@ -4,7 +4,8 @@
  *        + threads * worker_bytes + facts_bytes
  *
  * Without --max-memory the total is DEFAULT_BYTES beside the plan, and grows only when one thread
- * on the biggest tensor needs more. Threads are given up before anything else, then the tile shrinks. */
+ * on the biggest tensor needs more. What is given up to fit, in this order: large tiles, facts of all of a
+ * big tensor at once (bits_bytes), threads, tiles of more than a block. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine/budget.h"
 #include "base/cores.h"
@@ -12,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TILE_ELEMS = 256 * 1024, TILE_MOST = 1 << 24, AUX_BYTES = 64 * 1024 };
+enum { TILE_ELEMS = 256 * 1024, TILE_MOST = 1 << 24, AUX_BYTES = 64 * 1024, BITS_LEAST = 1 << 20 };
 #define FIXED_BYTES   ((uint64_t)6 << 20)
 #define DEFAULT_BYTES ((uint64_t)112 << 20)
 
@@ -70,11 +71,14 @@ static uint64_t plan_bytes(const struct ldl_plan *p)
 }
 
 /* Facts of the most demanding tensor, with one thread at work on it. */
-static uint64_t least_facts(const struct ldl_plan *p)
+static uint64_t least_facts(const struct ldl_plan *p, uint64_t bits_bytes)
 {
     uint64_t most = 0;
-    for (size_t t = 0; t < p->njobs; t++)
-        most = LDL_MAX(most, ldl_job_state_bytes(&p->job[t]) + ldl_job_acc_bytes(&p->job[t]));
+    for (size_t t = 0; t < p->njobs; t++) {
+        const struct ldl_job *j = &p->job[t];
+        const struct ldl_shape shape = ldl_job_shape(j, bits_bytes);
+        most = LDL_MAX(most, ldl_job_state_bytes(j, &shape) + ldl_job_acc_bytes(j, &shape));
+    }
     return most;
 }
 
@@ -91,9 +95,11 @@ int ldl_budget_make(struct ldl_budget *b, const struct ldl_plan *p, struct ldl_e
 {
     uint64_t asked = p->recipe.max_memory_bytes, held = FIXED_BYTES + plan_bytes(p);
     uint64_t total = asked ? asked : DEFAULT_BYTES + plan_bytes(p);
-    uint64_t least = least_facts(p);
     size_t elem = widest(p);
-    *b = (struct ldl_budget){ .tile_elems = TILE_ELEMS, .aux_bytes = aux_bytes(p) };
+    *b = (struct ldl_budget){ .tile_elems = TILE_ELEMS,
+                              .aux_bytes = aux_bytes(p),
+                              .bits_bytes = total / 2 };
+    uint64_t least = least_facts(p, b->bits_bytes);
     int rc = tile_from_env(&b->tile_elems, err);
     if (rc)
         return rc;
@@ -104,6 +110,8 @@ int ldl_budget_make(struct ldl_budget *b, const struct ldl_plan *p, struct ldl_e
         /* buffers as small as a block cost little speed; fewer threads cost much */
         if (b->tile_elems > 4 * LDL_BLOCK && !fixed_tile)
             b->tile_elems /= 2;
+        else if (b->bits_bytes > BITS_LEAST)
+            least = least_facts(p, b->bits_bytes /= 2);
         else if (b->threads > 1)
             b->threads--;
         else if (b->tile_elems > LDL_BLOCK && !fixed_tile)

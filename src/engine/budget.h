@@ -12,6 +12,7 @@ struct ldl_budget {
     size_t tile_elems;     /* a multiple of LDL_BLOCK */
     size_t window_bytes;   /* of one reader */
     size_t aux_bytes;      /* of its second window; 0: no view wants one */
+    uint64_t bits_bytes;   /* facts of single elements of one tensor: see struct ldl_shape */
     uint64_t worker_bytes; /* buffers of one worker */
     uint64_t facts_bytes;  /* all states and accumulators together may take this */
     uint64_t peak_bytes;   /* expected most, of the whole process */

@@ -114,7 +114,7 @@ static int claim_tile(struct ldl_sched *s, int w, struct ldl_claim *c)
     struct ldl_slot *best = NULL;
     for (size_t i = 0; i < s->nslots; i++) {
         struct ldl_slot *slot = &s->slot[i];
-        if (!slot->used || slot->busy || slot->next_block >= slot->blocks ||
+        if (!slot->used || slot->busy || slot->next_block >= slot->end_block ||
             slot->job >= s->failed_job)
             continue;
         if ((!best || slot->job < best->job) && may_join(s, slot, w))
@@ -123,7 +123,7 @@ static int claim_tile(struct ldl_sched *s, int w, struct ldl_claim *c)
     if (!best)
         return 0;
     join(s, best, w);
-    uint64_t left = (best->blocks - best->next_block + best->stride - 1) / best->stride;
+    uint64_t left = (best->end_block - best->next_block + best->stride - 1) / best->stride;
     *c = (struct ldl_claim){ best, best->next_block, LDL_MIN(left, best->tile_blocks), best->stride,
                              LDL_CLAIM_TILE };
     best->next_block += c->count * best->stride;
@@ -146,7 +146,8 @@ static int claim_open(struct ldl_sched *s, struct ldl_claim *c)
     if (s->next_job >= p->njobs || s->failed_job < p->njobs || !slot)
         return 0;
     const struct ldl_job *j = &p->job[s->next_job];
-    uint64_t state = ldl_job_state_bytes(j), acc = ldl_job_acc_bytes(j);
+    const struct ldl_shape shape = ldl_job_shape(j, s->budget->bits_bytes);
+    uint64_t state = ldl_job_state_bytes(j, &shape), acc = ldl_job_acc_bytes(j, &shape);
     if (s->in_flight && s->facts_bytes + state + acc > s->budget->facts_bytes)
         return 0;
     slot->used = slot->busy = 1;
@@ -194,7 +195,7 @@ static void end_measuring(struct ldl_sched *s, struct ldl_slot *slot)
     size_t n = (size_t)s->plan->job[slot->job].scales->n;
     ldl_fp8_scales(slot->blocks_max, n, (float *)(void *)slot->blocks_max);
     slot->measure = 0;
-    slot->measured = slot->map = 1;
+    slot->measured = 1;
 }
 
 static int open_pass(struct ldl_sched *s, struct ldl_slot *slot, struct ldl_err *err)
@@ -205,18 +206,23 @@ static int open_pass(struct ldl_sched *s, struct ldl_slot *slot, struct ldl_err 
     for (int w = 0; !first && w < s->budget->threads; w++)
         if (slot->acc[w].acc)
             acc[n++] = &slot->acc[w];
+    struct ldl_pass pass = { .end = slot->blocks, .stride = 1, .map = 1, .last = 1 };
     int rc = 0;
     if (slot->measure)
         end_measuring(s, slot);
     else
-        rc = ldl_work_next(&slot->work, acc, n, &slot->stride, &slot->map, err);
+        rc = ldl_work_next(&slot->work, acc, n, &pass, err);
+    slot->stride = pass.stride;
+    slot->map = pass.map;
+    slot->last = pass.last;
     if (slot->map && slot->blocks_max && !slot->measured) {
         slot->map = 0;
         slot->measure = 1;
     }
     if (!first)
         drop_accs(s, slot);
-    slot->next_block = 0;
+    slot->next_block = pass.first;
+    slot->end_block = pass.end;
     return rc;
 }
 
@@ -238,13 +244,14 @@ static int open_job(struct ldl_sched *s, struct ldl_slot *slot, struct ldl_err *
     slot->stride = slot->copy;
     slot->tile_blocks = s->budget->tile_elems / LDL_BLOCK;
     slot->blocks = j->kind == LDL_JOB_SCALES ? 0 : (j->n + LDL_BLOCK - 1) / LDL_BLOCK;
+    slot->end_block = slot->blocks;
     slot->measure = slot->measured = 0;
     if (slot->copy)
         return 0;
     if (j->scales && !(slot->blocks_max = ldl_calloc(j->scales->n, sizeof *slot->blocks_max)))
         return ldl_oom(err);
-    int rc = ldl_work_begin(&slot->work, j->merge, s->kern, j->name, j->n, ldl_job_cols(j),
-                            ldl_job_last(j), err);
+    const struct ldl_shape shape = ldl_job_shape(j, s->budget->bits_bytes);
+    int rc = ldl_work_begin(&slot->work, j->merge, s->kern, j->name, &shape, err);
     if (rc == 0)
         rc = begin_views(s, slot, err);
     return rc ? rc : open_pass(s, slot, err);
@@ -312,7 +319,7 @@ void ldl_sched_open(struct ldl_sched *s, const struct ldl_claim *c)
 static void end_pass(struct ldl_sched *s, struct ldl_slot *slot)
 {
     struct ldl_err err;
-    int rc = 0, over = slot->copy || slot->map || slot->job >= s->failed_job;
+    int rc = 0, over = slot->copy || (slot->map && slot->last) || slot->job >= s->failed_job;
     slot->busy = 1;
     pthread_mutex_unlock(&s->lock);
     if (over)
@@ -339,7 +346,7 @@ void ldl_sched_done(struct ldl_sched *s, const struct ldl_claim *c, int rc, uint
     if (rc)
         fail(s, slot->job, rc, err);
     slot->outstanding--;
-    int all_claimed = slot->next_block >= slot->blocks || slot->job >= s->failed_job;
+    int all_claimed = slot->next_block >= slot->end_block || slot->job >= s->failed_job;
     if (all_claimed && slot->outstanding == 0 && !slot->busy) {
         end_pass(s, slot);
         pthread_cond_broadcast(&s->change);

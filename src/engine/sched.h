@@ -23,8 +23,8 @@ struct ldl_slot {
      * A pass that only measures comes before the map pass. */
     uint32_t *blocks_max;
     int measure, measured;
-    int map, copy;
-    uint64_t blocks, next_block, stride, tile_blocks;
+    int map, last, copy; /* last: this map pass ends the tensor */
+    uint64_t blocks, next_block, end_block, stride, tile_blocks;
     uint64_t outstanding;     /* tiles claimed and not finished */
     struct ldl_work_acc *acc; /* one for each thread */
     unsigned char *joined;    /* the thread has an accumulator here (or will make it) */

@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+enum { LEAST_STRETCH = 1 << 20 };
+
 /* ---- the row with its parameters ---- */
 
 static int fill_values(const struct ldl_settings *settings, const struct ldl_param *rows,
@@ -82,28 +84,51 @@ static uint64_t row_elems(const struct ldl_merge *g, uint64_t n, uint64_t last)
     return by_row ? last : LDL_MAX(n, (uint64_t)1);
 }
 
-uint64_t ldl_merge_state_bytes(const struct ldl_merge *g, uint64_t n, uint64_t cols, uint64_t last)
+/* A tensor can be done in stretches when nothing else has to look at all of it once it is sparsified. Stretches are
+ * not shorter than LEAST_STRETCH, so that what a scan sees beside its own is little. */
+static uint64_t stretch_of(const struct ldl_merge *g, const struct ldl_shape *shape)
+{
+    const struct ldl_combiner *c = g->method->combiner;
+    const struct ldl_sparsifier *s = g->method->sparsifier;
+    if (!s || !s->advance || c->rounds || ldl_combiner_facts(c, g->m) ||
+        shape->n / 8 * g->m <= shape->bits_bytes)
+        return shape->n;
+    uint64_t elems = shape->bits_bytes / g->m * 8 / LDL_BLOCK * LDL_BLOCK;
+    return LDL_MIN(LDL_MAX(elems, (uint64_t)LEAST_STRETCH), shape->n);
+}
+
+static struct ldl_subject subject_of(const struct ldl_merge *g, const struct ldl_shape *shape)
+{
+    return (struct ldl_subject){ .n = shape->n,
+                                 .cols = shape->cols,
+                                 .last = shape->last,
+                                 .stretch = stretch_of(g, shape),
+                                 .seed = g->seed };
+}
+
+uint64_t ldl_merge_state_bytes(const struct ldl_merge *g, const struct ldl_shape *shape)
 {
     const struct ldl_sparsifier *s = g->method->sparsifier;
     const struct ldl_rounds *r = g->method->combiner->rounds;
-    const struct ldl_subject shape = { .n = n, .cols = cols, .last = last };
-    uint64_t rows = n / row_elems(g, n, last), blocks = n / LDL_BLOCK + 1;
+    const struct ldl_subject subject = subject_of(g, shape);
+    uint64_t rows = shape->n / row_elems(g, shape->n, shape->last);
+    uint64_t blocks = shape->n / LDL_BLOCK + 1;
     uint64_t facts = (blocks + rows + 1) * ldl_combiner_facts(g->method->combiner, g->m);
     uint64_t bytes = (facts + (rows + 1) * (g->m + 1)) * sizeof(double);
     for (size_t i = 0; s && i < g->m; i++)
-        bytes += s->state_bytes(g->sparsifier_params[i], &shape);
-    return bytes + (r ? r->state_bytes(g->combiner_params, &shape) : 0);
+        bytes += s->state_bytes(g->sparsifier_params[i], &subject);
+    return bytes + (r ? r->state_bytes(g->combiner_params, &subject) : 0);
 }
 
-uint64_t ldl_merge_acc_bytes(const struct ldl_merge *g, uint64_t n, uint64_t cols, uint64_t last)
+uint64_t ldl_merge_acc_bytes(const struct ldl_merge *g, const struct ldl_shape *shape)
 {
     const struct ldl_sparsifier *s = g->method->sparsifier;
     const struct ldl_rounds *r = g->method->combiner->rounds;
-    const struct ldl_subject shape = { .n = n, .cols = cols, .last = last };
+    const struct ldl_subject subject = subject_of(g, shape);
     uint64_t first = 0;
     for (size_t i = 0; s && s->acc_bytes && i < g->m; i++)
-        first += s->acc_bytes(g->sparsifier_params[i], &shape);
-    uint64_t then = r ? r->acc_bytes(g->combiner_params, &shape) : 0;
+        first += s->acc_bytes(g->sparsifier_params[i], &subject);
+    uint64_t then = r ? r->acc_bytes(g->combiner_params, &subject) : 0;
     return LDL_MAX(first, then); /* they are not there at the same time */
 }
 
@@ -124,16 +149,13 @@ static int wants_rounds(const struct ldl_work *w)
     return s && s->stride;
 }
 
-static int begin_combiner(struct ldl_work *w, uint64_t cols, uint64_t last, struct ldl_err *err)
+static int begin_combiner(struct ldl_work *w, const struct ldl_subject *s, struct ldl_err *err)
 {
     const struct ldl_rounds *rounds = w->g->method->combiner->rounds;
-    struct ldl_subject subject = {
-        .k = w->k, .tensor = w->tensor, .n = w->n, .cols = cols, .last = last
-    };
     w->blocks = (w->n + LDL_BLOCK - 1) / LDL_BLOCK;
-    w->row_elems = row_elems(w->g, w->n, last);
+    w->row_elems = row_elems(w->g, w->n, s->last);
     w->rows = w->n / w->row_elems;
-    int rc = rounds ? rounds->begin(&w->joint, &subject, w->g->combiner_params, w->g->m, err) : 0;
+    int rc = rounds ? rounds->begin(&w->joint, s, w->g->combiner_params, w->g->m, err) : 0;
     if (rc)
         return rc;
     if (!w->joint || !rounds->no_facts)
@@ -147,18 +169,19 @@ static int begin_combiner(struct ldl_work *w, uint64_t cols, uint64_t last, stru
 }
 
 int ldl_work_begin(struct ldl_work *w, const struct ldl_merge *g, const struct ldl_kern *k,
-                   const char *tensor, uint64_t n, uint64_t cols, uint64_t last,
-                   struct ldl_err *err)
+                   const char *tensor, const struct ldl_shape *shape, struct ldl_err *err)
 {
     const struct ldl_sparsifier *s = g->method->sparsifier;
-    *w = (struct ldl_work){ .g = g, .k = k, .tensor = tensor, .n = n, .fresh = 1 };
-    int rc = begin_combiner(w, cols, last, err);
+    struct ldl_subject subject = subject_of(g, shape);
+    *w = (struct ldl_work){ .g = g, .k = k, .tensor = tensor, .n = shape->n, .fresh = 1 };
+    w->stretch = subject.stretch;
+    subject.k = k;
+    subject.tensor = tensor;
+    int rc = begin_combiner(w, &subject, err);
     if (rc == 0 && s && !(w->state = ldl_calloc(g->m, sizeof *w->state)))
         rc = ldl_oom(err);
     for (size_t i = 0; rc == 0 && s && i < g->m; i++) {
-        struct ldl_subject subject = {
-            .k = k, .tensor = tensor, .n = n, .cols = cols, .model = (uint32_t)i, .seed = g->seed
-        };
+        subject.model = (uint32_t)i;
         rc = s->begin(&w->state[i], &subject, g->sparsifier_params[i], err);
     }
     if (rc)
@@ -257,42 +280,81 @@ static int solve_combiner(struct ldl_work *w, struct ldl_err *err)
     return 0;
 }
 
+static int next_stretch(struct ldl_work *w, struct ldl_err *err)
+{
+    int rc = 0;
+    w->at += w->stretch;
+    w->pass = LDL_WORK_SPARSIFY;
+    for (size_t i = 0; rc == 0 && i < w->g->m; i++)
+        rc = w->g->method->sparsifier->advance(w->state[i], w->at, err);
+    return rc;
+}
+
 static int close_pass(struct ldl_work *w, struct ldl_work_acc *const *acc, size_t naccs,
                       struct ldl_err *err)
 {
     if (w->fresh)
         return 0;
+    if (w->pass == LDL_WORK_MAP)
+        return next_stretch(w, err);
     if (w->pass == LDL_WORK_SPARSIFY)
         return solve_sparsifiers(w, acc, naccs, err);
     return w->pass == LDL_WORK_ROUNDS ? solve_joint(w, acc, naccs, err) : 0;
 }
 
-int ldl_work_next(struct ldl_work *w, struct ldl_work_acc *const *acc, size_t naccs,
-                  uint64_t *stride, int *map, struct ldl_err *err)
+/* The stride of the pass that comes now; w->pass says what it is. */
+static uint64_t choose_pass(struct ldl_work *w, int had_facts)
 {
-    int rc = close_pass(w, acc, naccs, err);
-    if (rc)
-        return rc;
-    int had_facts = !w->fresh && w->pass == LDL_WORK_FACTS;
-    w->fresh = 0;
-    *map = 0;
-    *stride = w->pass == LDL_WORK_SPARSIFY ? sparsifier_stride(w) : 0;
-    if (*stride)
-        return 0;
+    uint64_t stride = w->pass == LDL_WORK_SPARSIFY ? sparsifier_stride(w) : 0;
+    if (stride)
+        return stride;
     if (w->pass == LDL_WORK_SPARSIFY)
         w->pass = LDL_WORK_ROUNDS;
     if (w->pass == LDL_WORK_ROUNDS && w->joint)
-        *stride = w->g->method->combiner->rounds->stride(w->joint);
-    if (*stride)
-        return 0;
-    *stride = 1;
-    if (w->facts && !had_facts) {
-        w->pass = LDL_WORK_FACTS;
-        return 0;
+        stride = w->g->method->combiner->rounds->stride(w->joint);
+    if (stride)
+        return stride;
+    w->pass = w->facts && !had_facts ? LDL_WORK_FACTS : LDL_WORK_MAP;
+    return 1;
+}
+
+/* The blocks of a pass: of the stretch, or what the models that scan want to see. */
+static void find_blocks(const struct ldl_work *w, struct ldl_pass *pass)
+{
+    const struct ldl_sparsifier *s = w->g->method->sparsifier;
+    uint64_t first = 0, end = w->n;
+    if (w->pass == LDL_WORK_MAP) {
+        first = w->at;
+        end = LDL_MIN(w->at + w->stretch, w->n);
+    } else if (w->pass == LDL_WORK_SPARSIFY && s->span) {
+        first = w->n;
+        end = 0;
+        for (size_t i = 0; i < w->g->m; i++) {
+            uint64_t from, to;
+            if (!model_stride(w, i))
+                continue;
+            s->span(w->state[i], &from, &to);
+            first = LDL_MIN(first, from);
+            end = LDL_MAX(end, to);
+        }
     }
-    w->pass = LDL_WORK_MAP;
-    *map = 1;
-    return solve_combiner(w, err);
+    pass->first = first / LDL_BLOCK;
+    pass->end = (end + LDL_BLOCK - 1) / LDL_BLOCK;
+}
+
+int ldl_work_next(struct ldl_work *w, struct ldl_work_acc *const *acc, size_t naccs,
+                  struct ldl_pass *pass, struct ldl_err *err)
+{
+    int had_facts = !w->fresh && w->pass == LDL_WORK_FACTS;
+    int rc = close_pass(w, acc, naccs, err);
+    if (rc)
+        return rc;
+    w->fresh = 0;
+    pass->stride = choose_pass(w, had_facts);
+    pass->map = w->pass == LDL_WORK_MAP;
+    pass->last = pass->map && w->at + w->stretch >= w->n;
+    find_blocks(w, pass);
+    return pass->map ? solve_combiner(w, err) : 0;
 }
 
 int ldl_work_acc_begin(struct ldl_work *w, struct ldl_work_acc *a, struct ldl_err *err)

@@ -2,6 +2,9 @@
  *
  *     begin -> next: SCAN ... next: SCAN ... next: MAP -> end
  *
+ * Where the sparsifier's facts do not fit for the whole tensor, it is done in stretches: after a map pass that
+ * is not the last come scans and a map of the next stretch.
+ *
  * In a scan pass the caller shows the blocks asked for (every stride-th), on any threads in any
  * order, each thread with an accumulator of its own; next() then joins what they found. In the map
  * pass it shows every block once and gets the merged elements. begin, next and end are called by
@@ -40,10 +43,15 @@ struct ldl_merge {
 int ldl_merge_init(struct ldl_merge *g, const struct ldl_method *method, size_t m, uint64_t seed,
                    const struct ldl_settings *settings, struct ldl_err *err);
 void ldl_merge_free(struct ldl_merge *g);
-/* Most bytes for one tensor of n elements in rows of cols, whose last axis has `last` of them: state,
- * and one accumulator. */
-uint64_t ldl_merge_state_bytes(const struct ldl_merge *g, uint64_t n, uint64_t cols, uint64_t last);
-uint64_t ldl_merge_acc_bytes(const struct ldl_merge *g, uint64_t n, uint64_t cols, uint64_t last);
+/* One tensor, as far as memory depends on it: n elements in rows of cols, whose last axis has `last` of
+ * them (see struct ldl_subject). bits_bytes: what facts of single elements of all models may take at a time
+ * where the tensor can be done in stretches; UINT64_MAX: it has to be done at once. */
+struct ldl_shape {
+    uint64_t n, cols, last, bits_bytes;
+};
+/* Most bytes for it: state, and one accumulator. */
+uint64_t ldl_merge_state_bytes(const struct ldl_merge *g, const struct ldl_shape *shape);
+uint64_t ldl_merge_acc_bytes(const struct ldl_merge *g, const struct ldl_shape *shape);
 /* Reads of a whole tensor, the last included, that usually do; hard tensors may want more. */
 unsigned ldl_merge_usual_passes(const struct ldl_merge *g);
 
@@ -52,6 +60,7 @@ struct ldl_work {
     const struct ldl_kern *k;
     const char *tensor;
     uint64_t n, blocks;
+    uint64_t at, stretch;     /* elements that map passes are of: see above */
     uint64_t rows, row_elems; /* as the combiner sees it: one row, where it is not by row */
     void **state;             /* the sparsifier's, one for each model; NULL without sparsifier */
     void *joint;              /* the state of the combiner's rounds, or NULL */
@@ -78,15 +87,18 @@ struct ldl_block {
     void *scratch;     /* LDL_RUNS_SCRATCH bytes, 64-byte aligned */
 };
 
-/* n elements in rows of cols (see struct ldl_subject); the last axis has `last`. The name stays the
- * caller's. */
+/* A pass wants every stride-th block of first .. end. */
+struct ldl_pass {
+    uint64_t first, end, stride;
+    int map, last; /* last: nothing comes after this map pass */
+};
+
+/* The name stays the caller's. */
 int ldl_work_begin(struct ldl_work *w, const struct ldl_merge *g, const struct ldl_kern *k,
-                   const char *tensor, uint64_t n, uint64_t cols, uint64_t last,
-                   struct ldl_err *err);
-/* Closes the pass before (its accumulators: acc[0 .. naccs)) and opens the next. *stride: which
- * blocks it wants; *map: it is the last one. */
+                   const char *tensor, const struct ldl_shape *shape, struct ldl_err *err);
+/* Closes the pass before (its accumulators: acc[0 .. naccs)) and opens the next. */
 int ldl_work_next(struct ldl_work *w, struct ldl_work_acc *const *acc, size_t naccs,
-                  uint64_t *stride, int *map, struct ldl_err *err);
+                  struct ldl_pass *pass, struct ldl_err *err);
 int ldl_work_acc_begin(struct ldl_work *w, struct ldl_work_acc *a, struct ldl_err *err);
 void ldl_work_acc_end(const struct ldl_work *w, struct ldl_work_acc *a);
 int ldl_work_scan(struct ldl_work *w, struct ldl_work_acc *a, const struct ldl_block *b,

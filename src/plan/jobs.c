@@ -210,20 +210,29 @@ int ldl_plan_jobs(struct ldl_plan *p, struct ldl_err *err)
 
 /* ---- what they take ---- */
 
-uint64_t ldl_job_state_bytes(const struct ldl_job *j)
+struct ldl_shape ldl_job_shape(const struct ldl_job *j, uint64_t bits_bytes)
+{
+    return (struct ldl_shape){
+        .n = j->n,
+        .cols = ldl_job_cols(j),
+        .last = ldl_job_last(j),
+        /* a pass that measures for FP8 wants to see all of the result before any is written */
+        .bits_bytes = j->scales ? UINT64_MAX : bits_bytes,
+    };
+}
+
+uint64_t ldl_job_state_bytes(const struct ldl_job *j, const struct ldl_shape *shape)
 {
     if (j->kind != LDL_JOB_MERGE)
         return 0;
-    uint64_t sum = ldl_merge_state_bytes(j->merge, j->n, ldl_job_cols(j), ldl_job_last(j));
+    uint64_t sum = ldl_merge_state_bytes(j->merge, shape);
     sum += j->scales ? j->scales->bytes : 0;
     for (size_t i = 0; i < ldl_job_inputs(j); i++)
         sum += ldl_view_state_bytes(ldl_job_input(j, i));
     return sum;
 }
 
-uint64_t ldl_job_acc_bytes(const struct ldl_job *j)
+uint64_t ldl_job_acc_bytes(const struct ldl_job *j, const struct ldl_shape *shape)
 {
-    return j->kind == LDL_JOB_MERGE
-               ? ldl_merge_acc_bytes(j->merge, j->n, ldl_job_cols(j), ldl_job_last(j))
-               : 0;
+    return j->kind == LDL_JOB_MERGE ? ldl_merge_acc_bytes(j->merge, shape) : 0;
 }

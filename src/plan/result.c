@@ -133,10 +133,17 @@ static int read_result(const struct ldl_view *v, const struct ldl_kern *k, uint6
     return rc;
 }
 
+/* Any element may be read at any time, so all facts are held. */
+static struct ldl_shape shape_of(const struct ldl_job *j)
+{
+    return ldl_job_shape(j, UINT64_MAX);
+}
+
 static uint64_t state_bytes(const struct ldl_view *v)
 {
     const struct ldl_job *j = v->made_of;
-    return sizeof(struct state) + ldl_job_state_bytes(j) + ldl_job_acc_bytes(j) +
+    const struct ldl_shape shape = shape_of(j);
+    return sizeof(struct state) + ldl_job_state_bytes(j, &shape) + ldl_job_acc_bytes(j, &shape) +
            2 * (uint64_t)bench_bytes(j);
 }
 
@@ -191,13 +198,13 @@ static int do_passes(const struct ldl_job *j, const struct ldl_kern *k, struct s
 {
     struct bench b;
     struct ldl_work_acc acc = { 0 }, *accs[] = { &acc };
-    uint64_t stride;
-    int map, rc = bench_init(&b, j, st, err);
+    struct ldl_pass pass;
+    int rc = bench_init(&b, j, st, err);
     if (rc)
         return rc;
-    while ((rc = ldl_work_next(&st->work, accs, acc.acc != NULL, &stride, &map, err)) == 0) {
+    while ((rc = ldl_work_next(&st->work, accs, acc.acc != NULL, &pass, err)) == 0) {
         ldl_work_acc_end(&st->work, &acc);
-        if (map || (rc = scan(j, k, st, &b, &acc, stride, err)))
+        if (pass.map || (rc = scan(j, k, st, &b, &acc, pass.stride, err)))
             break;
     }
     ldl_work_acc_end(&st->work, &acc);
@@ -215,8 +222,8 @@ static int begin(const struct ldl_view *v, const struct ldl_kern *k, void **stat
     *state = NULL;
     if (!st)
         return ldl_oom(err);
-    int rc = ldl_work_begin(&st->work, j->merge, k, j->name, j->n, ldl_job_cols(j), ldl_job_last(j),
-                            err);
+    const struct ldl_shape shape = shape_of(j);
+    int rc = ldl_work_begin(&st->work, j->merge, k, j->name, &shape, err);
     if (rc) {
         ldl_free(st);
         return rc;

@@ -11,10 +11,10 @@
 
 enum { OPEN, MISSED, SHOWN };
 
-int ldl_rows_begin(struct ldl_rows *r, uint64_t n, uint64_t cols, uint64_t block,
-                   struct ldl_err *err)
+int ldl_rows_begin(struct ldl_rows *r, uint64_t n, uint64_t cols, uint64_t block, uint64_t from,
+                   uint64_t to, struct ldl_err *err)
 {
-    *r = (struct ldl_rows){ .n = n, .cols = cols, .block = block };
+    *r = (struct ldl_rows){ .n = n, .cols = cols, .block = block, .from = from, .to = to };
     r->part = ldl_rows_longest(cols);
     r->blocks = (n + block - 1) / block;
     r->slots = 1;
@@ -67,6 +67,13 @@ static struct ldl_row row_of(const struct ldl_rows *r, uint64_t element)
     uint64_t row = element / r->cols * r->cols, left = LDL_MIN(r->cols, r->n - row);
     uint64_t at = (element - row) / r->part * r->part;
     return (struct ldl_row){ .first = row + at, .n = (size_t)LDL_MIN(r->part, left - at) };
+}
+
+void ldl_rows_span(const struct ldl_rows *r, uint64_t *first, uint64_t *end)
+{
+    struct ldl_row last = row_of(r, r->to - 1);
+    *first = row_of(r, r->from).first;
+    *end = last.first + last.n;
 }
 
 /* With the lock. *out NULL: nothing to do for this row in this round. */
@@ -131,7 +138,9 @@ int ldl_rows_put(struct ldl_rows *r, uint64_t first, float *x, size_t n,
         struct ldl_row row = row_of(r, at);
         struct ldl_row_slot *slot = NULL;
         uint64_t stop = LDL_MIN(row.first + row.n, end);
-        if (row.first == at && row.first + row.n == stop)
+        if (row.first + row.n <= r->from || row.first >= r->to)
+            row.x = NULL;
+        else if (row.first == at && row.first + row.n == stop)
             row.x = r->again ? NULL : x + (at - first);
         else
             rc = gather(r, &row, at, x + (at - first), (size_t)(stop - at), &slot, err);

@@ -5,7 +5,7 @@
  * row that finds none is left for the next round. A thread that takes blocks in order leaves open the
  * row at the end of what it took, and the one at its begin until another thread is done with what comes before: so there
  * are two slots for each, and one more; and when threads take runs of blocks in order, one round
- * will do. Each row is shown once. A row of more than LDL_ROW_MOST elements is shown in equal parts that are not
+ * will do. Each row is shown once; where only a stretch of the tensor matters, those that have a part in it. A row of more than LDL_ROW_MOST elements is shown in equal parts that are not
  * longer than that, as if they were rows. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef LDL_REDUCE_ROWS_H
@@ -26,6 +26,7 @@ struct ldl_row_slot {
 
 struct ldl_rows {
     uint64_t n, cols, block, part; /* part: elements of a row that are shown together */
+    uint64_t from, to;             /* the stretch that matters */
     uint64_t blocks;
     pthread_mutex_t lock;
     unsigned char *fate;      /* of the row that ends in this block and began before it */
@@ -42,20 +43,22 @@ struct ldl_row {
     int split;
 };
 
-/* n > 0 elements, cols > 0 of them in a row; a zeroed struct may be ended. */
-int ldl_rows_begin(struct ldl_rows *r, uint64_t n, uint64_t cols, uint64_t block,
-                   struct ldl_err *err);
+/* n > 0 elements, cols > 0 of them in a row, of which from .. to matter; a zeroed struct may be ended. */
+int ldl_rows_begin(struct ldl_rows *r, uint64_t n, uint64_t cols, uint64_t block, uint64_t from,
+                   uint64_t to, struct ldl_err *err);
 void ldl_rows_end(struct ldl_rows *r);
 /* Longest row that is shown, of a tensor with rows of cols elements. */
 uint64_t ldl_rows_longest(uint64_t cols);
 /* One more thread puts blocks in this round. */
 void ldl_rows_join(struct ldl_rows *r);
+/* The elements of all rows that have a part in the stretch: all blocks with some of them are to be put. */
+void ldl_rows_span(const struct ldl_rows *r, uint64_t *first, uint64_t *end);
 /* A whole block of the tensor. Calls `show` for each row that is complete with it; those inside the block
  * in their order, and with memory of x. */
 int ldl_rows_put(struct ldl_rows *r, uint64_t first, float *x, size_t n,
                  void (*show)(void *context, const struct ldl_row *row), void *context,
                  struct ldl_err *err);
-/* All blocks were put: 1 when they are wanted once more, 0 when every row was shown. */
+/* All blocks of the span were put: 1 when they are wanted once more, 0 when every row was shown. */
 int ldl_rows_more(struct ldl_rows *r);
 /* Most bytes beside the struct; and what each thread that joins adds. */
 uint64_t ldl_rows_state_bytes(uint64_t n, uint64_t cols, uint64_t block);

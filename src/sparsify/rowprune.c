@@ -9,13 +9,16 @@
  * the tensor as it is; 0 gives zeros. A NaN is larger than infinity, and all NaN are equal. Rows of
  * more than 2^18 elements are ranked in equal parts: see rows.h.
  *
- * The scan decides: it leaves one bit for each element, and the sums for the factor. */
+ * The scan decides: it leaves one bit for each element, and the sums for the factor. Bits are there for one
+ * stretch of the tensor at a time; those of a later stretch are had by ranking its rows once more. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sparsify/sparsify.h"
 #include "kern/row.h"
 #include "reduce/draw.h"
 #include "reduce/l1.h"
 #include "reduce/rows.h"
+
+#include <string.h>
 
 struct rowprune {
     double density, epsilon;
@@ -35,9 +38,11 @@ struct state {
     struct ldl_draw draw;
     enum { SCANNING, DECIDED, UNTOUCHED, ZEROS } step;
     float factor;
-    uint32_t *bits;
+    uint64_t n, at, stretch; /* the stretch begins at element `at` */
+    uint32_t *bits; /* of the stretch, and of a block before and after it: see set_bits() */
     struct ldl_rows rows;
     struct ldl_l1 l1;
+    int measure;   /* the sums are wanted, and not known yet */
     double *split; /* what stays of the row that ends in this block and began before it */
 };
 
@@ -72,15 +77,24 @@ static void end(void *state)
     ldl_free(st);
 }
 
+static uint64_t bits_bytes(uint64_t stretch)
+{
+    return (stretch + 2 * LDL_BLOCK + 31) / 32 * sizeof(uint32_t);
+}
+
 static int begin_scan(struct state *st, const struct ldl_subject *s, struct ldl_err *err)
 {
     if (s->cols == 0)
         return ldl_fail(err, LDL_EIO, "rowprune: the rows of tensor %s are not known", s->tensor);
-    st->bits = ldl_calloc((s->n + 31) / 32, sizeof *st->bits);
+    st->n = s->n;
+    st->stretch = s->stretch;
+    st->measure = st->p.rescale;
+    st->bits = ldl_calloc(1, bits_bytes(s->stretch));
     if (!st->bits)
         return ldl_oom(err);
-    int rc = ldl_rows_begin(&st->rows, s->n, s->cols, LDL_BLOCK, err);
-    if (rc || !st->p.rescale)
+    int rc = ldl_rows_begin(&st->rows, s->n, s->cols, LDL_BLOCK, 0, st->measure ? s->n : s->stretch,
+                            err);
+    if (rc || !st->measure)
         return rc;
     st->split = ldl_calloc((s->n + LDL_BLOCK - 1) / LDL_BLOCK, sizeof *st->split);
     return st->split ? ldl_l1_begin(&st->l1, s->n, LDL_BLOCK, err) : ldl_oom(err);
@@ -115,6 +129,23 @@ static uint64_t stride(const void *state)
     return ((const struct state *)state)->step == SCANNING;
 }
 
+static void span(const void *state, uint64_t *first, uint64_t *end)
+{
+    ldl_rows_span(&((const struct state *)state)->rows, first, end);
+}
+
+static int advance(void *state, uint64_t first, struct ldl_err *err)
+{
+    struct state *st = state;
+    if (st->step != DECIDED)
+        return 0;
+    st->step = SCANNING;
+    st->at = first;
+    memset(st->bits, 0, bits_bytes(st->stretch));
+    return ldl_rows_begin(&st->rows, st->n, st->rows.cols, LDL_BLOCK, first,
+                          LDL_MIN(first + st->stretch, st->n), err);
+}
+
 static void acc_end(void *acc)
 {
     struct acc *a = acc;
@@ -137,6 +168,19 @@ struct context {
     struct acc *acc;
 };
 
+/* Where the bit of an element is: behind those of a block before the stretch, so that n <= LDL_BLOCK elements
+ * of which some are in the stretch have bits for all. */
+static uint64_t bit_of(const struct state *st, uint64_t element)
+{
+    return element + LDL_BLOCK - st->at;
+}
+
+static void set_bits(struct state *st, struct acc *a, uint64_t first, size_t n)
+{
+    st->k->pack(a->draw, a->on, n);
+    ldl_bits_set(st->bits, bit_of(st, first), a->draw, n);
+}
+
 static void decide_row(void *context, const struct ldl_row *row)
 {
     struct state *st = ((struct context *)context)->st;
@@ -150,14 +194,18 @@ static void decide_row(void *context, const struct ldl_row *row)
     for (size_t at = 0; at < row->n; at += LDL_BLOCK) {
         size_t n = LDL_MIN(row->n - at, (size_t)LDL_BLOCK);
         float *x = row->x + at;
-        ldl_draw(&st->draw, st->k, a->draw, row->first + at, n);
+        uint64_t first = row->first + at;
+        int is_here = first + n > st->at && first < st->at + st->stretch;
+        if (!is_here && !st->measure)
+            continue;
+        ldl_draw(&st->draw, st->k, a->draw, first, n);
         st->k->keep_ranked(x, a->on, a->draw, a->rank2 + at, p, step, n);
-        st->k->pack(a->draw, a->on, n);
-        ldl_bits_set(st->bits, row->first + at, a->draw, n);
-        if (st->p.rescale)
+        if (is_here)
+            set_bits(st, a, first, n);
+        if (st->measure)
             sum += st->k->sum_mags(x, n);
     }
-    if (!st->p.rescale)
+    if (!st->measure)
         return;
     uint64_t block = (row->first + row->n - 1) / LDL_BLOCK;
     if (row->split)
@@ -170,7 +218,7 @@ static int scan(void *state, void *acc, const struct ldl_run *run, struct ldl_er
 {
     struct state *st = state;
     struct context c = { st, acc };
-    if (st->p.rescale)
+    if (st->measure)
         ldl_l1_before(&st->l1, st->k, run->first, run->x, run->n);
     return ldl_rows_put(&st->rows, run->first, run->x, run->n, decide_row, &c, err);
 }
@@ -185,8 +233,9 @@ static int solve(void *state, void *const *acc, size_t naccs, struct ldl_err *er
         return 0;
     st->step = DECIDED;
     ldl_rows_end(&st->rows);
-    if (!st->p.rescale)
+    if (!st->measure)
         return 0;
+    st->measure = 0;
     for (uint64_t b = 0; b < st->l1.blocks; b++)
         st->l1.kept[b] += st->split[b];
     st->factor = ldl_l1_factor(&st->l1);
@@ -200,7 +249,7 @@ static void apply(const struct ldl_kern *k, const void *state, const struct ldl_
 {
     const struct state *st = state;
     if (st->step == DECIDED)
-        k->keep_bits(run->x, st->bits + run->first / 32, st->factor, run->n);
+        k->keep_bits(run->x, st->bits + bit_of(st, run->first) / 32, st->factor, run->n);
     else if (st->step == ZEROS)
         k->zero(run->x, run->n);
 }
@@ -213,11 +262,10 @@ static uint64_t sums_bytes(const struct rowprune *p, uint64_t n)
 static uint64_t state_bytes(const void *params_in, const struct ldl_subject *s)
 {
     const struct rowprune *p = params_in;
-    uint64_t bits = (s->n + 31) / 32 * sizeof(uint32_t);
     return sizeof(struct state) +
-           (is_scanned(p)
-                ? bits + ldl_rows_state_bytes(s->n, s->cols, LDL_BLOCK) + sums_bytes(p, s->n)
-                : 0);
+           (is_scanned(p) ? bits_bytes(s->stretch) +
+                                ldl_rows_state_bytes(s->n, s->cols, LDL_BLOCK) + sums_bytes(p, s->n)
+                          : 0);
 }
 
 static uint64_t acc_bytes(const void *params_in, const struct ldl_subject *s)
@@ -235,7 +283,7 @@ const struct ldl_sparsifier ldl_sparsifier_rowprune = {
     .param = params,
     .nparams = LDL_COUNT(params),
     .params_bytes = sizeof(struct rowprune),
-    .rounds = "1",
+    .rounds = "1, or 2 where a bit for each element does not fit",
     .random = 1,
     .check = check,
     .state_bytes = state_bytes,
@@ -245,6 +293,8 @@ const struct ldl_sparsifier ldl_sparsifier_rowprune = {
     .acc = { sizeof(struct acc), acc_begin, acc_end },
     .scan = scan,
     .solve = solve,
+    .advance = advance,
+    .span = span,
     .apply = apply,
     .end = end,
 };

@@ -27,6 +27,9 @@ struct ldl_subject {
     uint32_t model;     /* number in the recipe's order */
     uint64_t seed;
     uint64_t last; /* elements of the last axis; for combiners */
+    /* Of how many elements a member may hold facts of single elements at a time: n, or a multiple of
+     * LDL_BLOCK. */
+    uint64_t stretch;
 };
 
 /* A block: x[0..n) are elements first .. first+n of the tensor, all of the block. x may be overwritten,
@@ -79,6 +82,13 @@ struct ldl_sparsifier {
     struct ldl_acc_kind acc;
     int (*scan)(void *state, void *acc, const struct ldl_run *run, struct ldl_err *err);
     int (*solve)(void *state, void *const *acc, size_t naccs, struct ldl_err *err);
+
+    /* For a member whose facts take memory for each element. After its rounds it is ready for the stretch
+     * that begins at 0; when that is done, advance() goes on to the one that begins at element `first`,
+     * and rounds follow again. Of a round only the blocks with elements in *first .. *end of
+     * span() are wanted. Both NULL: facts are always of the whole tensor. */
+    int (*advance)(void *state, uint64_t first, struct ldl_err *err);
+    void (*span)(const void *state, uint64_t *first, uint64_t *end);
 
     void (*apply)(const struct ldl_kern *k, const void *state, const struct ldl_run *run);
     void (*end)(void *state);

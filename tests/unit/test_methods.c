@@ -90,16 +90,17 @@ static int run(const struct job *j, const struct ldl_kern *k, size_t turn, float
 {
     struct ldl_merge g;
     struct ldl_work w;
-    uint64_t stride;
-    int map = 0, rc = init(&g, j, err);
+    struct ldl_pass pass = { 0 };
+    const struct ldl_shape shape = { j->n, j->last, j->last, UINT64_MAX };
+    int rc = init(&g, j, err);
     if (rc)
         return rc;
-    assert_int_equal(ldl_work_begin(&w, &g, k, "some.weight", j->n, j->last, j->last, err), 0);
+    assert_int_equal(ldl_work_begin(&w, &g, k, "some.weight", &shape, err), 0);
     size_t blocks = (j->n + LDL_BLOCK - 1) / LDL_BLOCK;
-    while (rc == 0 && !map) {
-        rc = ldl_work_next(&w, NULL, 0, &stride, &map, err);
+    while (rc == 0 && !pass.map) {
+        rc = ldl_work_next(&w, NULL, 0, &pass, err);
         for (size_t b = 0; rc == 0 && b < blocks; b++)
-            show(&w, j, turn ? (blocks - 1 - b + turn) % blocks : b, map, out);
+            show(&w, j, turn ? (blocks - 1 - b + turn) % blocks : b, pass.map, out);
     }
     ldl_work_end(&w);
     ldl_merge_free(&g);
@@ -525,7 +526,8 @@ static void state_bytes(void **state)
     (void)state;
     assert_int_equal(init(&g, &j, &err), 0);
     uint64_t rows = 1000000, blocks = rows * 100 / LDL_BLOCK;
-    uint64_t bytes = ldl_merge_state_bytes(&g, rows * 100, 100, 100);
+    const struct ldl_shape shape = { rows * 100, 100, 100, UINT64_MAX };
+    uint64_t bytes = ldl_merge_state_bytes(&g, &shape);
     assert_true(bytes >= ((blocks + rows) * 6 + rows * 4) * 8);
     assert_true(bytes < ((blocks + rows) * 6 + rows * 4) * 8 + 1000);
     ldl_merge_free(&g);

@@ -186,7 +186,7 @@ static void by_threads(void **state)
     const struct ldl_kern *k = ldl_kern_all()[0];
     size_t n = THREAD_ROWS * THREAD_COLS;
     float *x = malloc(n * sizeof *x), *want = malloc(n * sizeof *want), block[LDL_BLOCK];
-    struct ldl_subject subject = { k, "a.weight", n, THREAD_COLS, 2, 77, 0 };
+    struct ldl_subject subject = { k, "a.weight", n, THREAD_COLS, 2, 77, 0, n };
     (void)state;
     assert_true(x && want);
     fill(GRID, x, n);

@@ -15,6 +15,8 @@ struct work_case {
     float *got;
 };
 
+static uint64_t help_bits = UINT64_MAX; /* bits_bytes of the tensors to come */
+
 static void help_block(struct ldl_work *w, struct ldl_work_acc *acc, const struct work_case *c,
                        size_t at, int map)
 {
@@ -38,20 +40,21 @@ static unsigned help_run(const struct work_case *c, const struct ldl_kern *k, in
 {
     struct ldl_work w;
     struct ldl_work_acc acc[HELP_ACCS] = { { NULL } }, *accs[HELP_ACCS];
-    uint64_t stride;
-    int map = 0;
+    struct ldl_pass pass = { 0 };
+    const struct ldl_shape shape = { c->n, c->cols, c->last, help_bits };
     unsigned passes = 0;
-    size_t naccs = 0, blocks = (size_t)(c->n + LDL_BLOCK - 1) / LDL_BLOCK;
-    assert_int_equal(ldl_work_begin(&w, c->g, k, "t", c->n, c->cols, c->last, NULL), 0);
-    for (; !map; passes++) {
-        assert_int_equal(ldl_work_next(&w, accs, naccs, &stride, &map, NULL), 0);
+    size_t naccs = 0;
+    assert_int_equal(ldl_work_begin(&w, c->g, k, "t", &shape, NULL), 0);
+    for (; !pass.last; passes++) {
+        assert_int_equal(ldl_work_next(&w, accs, naccs, &pass, NULL), 0);
         for (size_t a = 0; a < naccs; a++)
             ldl_work_acc_end(&w, accs[a]);
-        for (naccs = 0; !map && naccs < HELP_ACCS; naccs++)
+        for (naccs = 0; !pass.map && naccs < HELP_ACCS; naccs++)
             assert_int_equal(ldl_work_acc_begin(&w, accs[naccs] = &acc[naccs], NULL), 0);
-        for (size_t i = 0; i < blocks; i += stride) {
-            size_t b = backwards ? (blocks - 1) / stride * stride - i : i;
-            help_block(&w, &acc[i % HELP_ACCS], c, b * LDL_BLOCK, map);
+        for (uint64_t i = pass.first; i < pass.end; i += pass.stride) {
+            uint64_t last = (pass.end - 1 - pass.first) / pass.stride * pass.stride + pass.first;
+            uint64_t b = backwards ? last - (i - pass.first) : i;
+            help_block(&w, &acc[i % HELP_ACCS], c, b * LDL_BLOCK, pass.map);
         }
     }
     ldl_work_end(&w);
