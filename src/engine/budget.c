@@ -1,7 +1,7 @@
 /* budget.c -- see budget.h.
  *
  *   peak = FIXED (program, libraries, stacks) + what the plan itself holds (headers, names)
- *        + threads * worker_bytes + facts_bytes
+ *        + threads * worker_bytes + facts
  *
  * Without --max-memory the total is DEFAULT_BYTES beside the plan, and grows only when one thread
  * on the biggest tensor needs more. What is given up to fit, in this order: large tiles, facts of all of a
@@ -70,14 +70,26 @@ static uint64_t plan_bytes(const struct ldl_plan *p)
            p->njobs * (sizeof(struct ldl_job) + 256);
 }
 
-/* Facts of the most demanding tensor, with one thread at work on it. */
-static uint64_t least_facts(const struct ldl_plan *p, uint64_t bits_bytes)
+void ldl_budget_facts(const struct ldl_job *j, uint64_t bits_bytes, struct ldl_facts *alone,
+                      struct ldl_facts *more)
 {
-    uint64_t most = 0;
+    const struct ldl_shape shape = ldl_job_shape(j, bits_bytes, 0);
+    const struct ldl_shape hard = ldl_job_shape(j, bits_bytes, 1);
+    uint64_t state = ldl_job_state_bytes(j, &shape);
+    more->usual = ldl_job_acc_bytes(j, &shape);
+    more->extra = ldl_job_acc_bytes(j, &hard) - more->usual;
+    alone->usual = state + more->usual;
+    alone->extra = ldl_job_state_bytes(j, &hard) - state + more->extra;
+}
+
+/* Facts of the most demanding tensor, with one thread at work on it. */
+static struct ldl_facts least_facts(const struct ldl_plan *p, uint64_t bits_bytes)
+{
+    struct ldl_facts most = { 0 }, alone, more;
     for (size_t t = 0; t < p->njobs; t++) {
-        const struct ldl_job *j = &p->job[t];
-        const struct ldl_shape shape = ldl_job_shape(j, bits_bytes);
-        most = LDL_MAX(most, ldl_job_state_bytes(j, &shape) + ldl_job_acc_bytes(j, &shape));
+        ldl_budget_facts(&p->job[t], bits_bytes, &alone, &more);
+        most.usual = LDL_MAX(most.usual, alone.usual);
+        most.extra = LDL_MAX(most.extra, alone.extra);
     }
     return most;
 }
@@ -91,44 +103,60 @@ static size_t aux_bytes(const struct ldl_plan *p)
     return 0;
 }
 
+/* What is given up to fit, by its order. 0: nothing is left to give up. */
+static int give_up(struct ldl_budget *b, int fixed_tile)
+{
+    /* buffers as small as a block cost little speed; fewer threads cost much */
+    if (b->tile_elems > 4 * LDL_BLOCK && !fixed_tile)
+        b->tile_elems /= 2;
+    else if (b->bits_bytes > BITS_LEAST)
+        b->bits_bytes /= 2;
+    else if (b->threads > 1)
+        b->threads--;
+    else if (b->tile_elems > LDL_BLOCK && !fixed_tile)
+        b->tile_elems /= 2;
+    else
+        return 0;
+    return 1;
+}
+
+/* What is left goes to the facts; more than every thread could use at once is never taken. */
+static void share_rest(struct ldl_budget *b, struct ldl_facts least, uint64_t promised,
+                       uint64_t left)
+{
+    uint64_t most = 2 * (uint64_t)b->threads;
+    b->facts.usual = LDL_MIN(least.usual + left, most * least.usual);
+    left -= b->facts.usual - least.usual;
+    b->facts.extra = LDL_MAX(least.extra, LDL_MIN(promised + left, most * least.extra));
+}
+
 int ldl_budget_make(struct ldl_budget *b, const struct ldl_plan *p, struct ldl_err *err)
 {
-    uint64_t asked = p->recipe.max_memory_bytes, held = FIXED_BYTES + plan_bytes(p);
-    uint64_t total = asked ? asked : DEFAULT_BYTES + plan_bytes(p);
+    uint64_t asked = p->recipe.max_memory_bytes, held = FIXED_BYTES + plan_bytes(p), need;
+    uint64_t total = asked ? asked : DEFAULT_BYTES + plan_bytes(p), promised, bits = UINT64_MAX;
+    int fixed_tile = getenv("LADLE_TILE") != NULL;
+    struct ldl_facts least = { 0 };
     size_t elem = widest(p);
     *b = (struct ldl_budget){ .tile_elems = TILE_ELEMS,
                               .aux_bytes = aux_bytes(p),
                               .bits_bytes = total / 2 };
-    uint64_t least = least_facts(p, b->bits_bytes);
     int rc = tile_from_env(&b->tile_elems, err);
     if (rc)
         return rc;
     b->threads = p->recipe.threads ? (int)p->recipe.threads : ldl_cores();
-    size_worker(b, p, elem);
-    int fixed_tile = getenv("LADLE_TILE") != NULL;
-    while (held + least + (uint64_t)b->threads * b->worker_bytes > total) {
-        /* buffers as small as a block cost little speed; fewer threads cost much */
-        if (b->tile_elems > 4 * LDL_BLOCK && !fixed_tile)
-            b->tile_elems /= 2;
-        else if (b->bits_bytes > BITS_LEAST)
-            least = least_facts(p, b->bits_bytes /= 2);
-        else if (b->threads > 1)
-            b->threads--;
-        else if (b->tile_elems > LDL_BLOCK && !fixed_tile)
-            b->tile_elems /= 2;
-        else
-            break;
+    do {
+        if (bits != b->bits_bytes)
+            least = least_facts(p, bits = b->bits_bytes);
+        promised = asked ? least.extra : 0; /* that no tensor is hard may be hoped, not promised */
         size_worker(b, p, elem);
-    }
-    uint64_t need = held + least + (uint64_t)b->threads * b->worker_bytes;
+        need = held + least.usual + promised + (uint64_t)b->threads * b->worker_bytes;
+    } while (need > total && give_up(b, fixed_tile));
     if (asked && need > asked)
         return ldl_fail(
             err, LDL_EUSAGE,
             "--max_memory: %llu bytes are too little; this merge needs at least %llu MiB",
             (unsigned long long)asked, (unsigned long long)((need + (1 << 20) - 1) >> 20));
-    b->facts_bytes = LDL_MAX(least, total > need ? total - need + least : least);
-    /* more than every thread could use at once is never taken */
-    b->facts_bytes = LDL_MIN(b->facts_bytes, 2 * (uint64_t)b->threads * least);
-    b->peak_bytes = held + b->facts_bytes + (uint64_t)b->threads * b->worker_bytes;
+    share_rest(b, least, promised, total > need ? total - need : 0);
+    b->peak_bytes = held + b->facts.usual + b->facts.extra + (uint64_t)b->threads * b->worker_bytes;
     return 0;
 }

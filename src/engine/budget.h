@@ -7,17 +7,26 @@
 
 #include "plan/plan.h"
 
-struct ldl_budget {
-    int threads;
-    size_t tile_elems;     /* a multiple of LDL_BLOCK */
-    size_t window_bytes;   /* of one reader */
-    size_t aux_bytes;      /* of its second window; 0: no view wants one */
-    uint64_t bits_bytes;   /* facts of single elements of one tensor: see struct ldl_shape */
-    uint64_t worker_bytes; /* buffers of one worker */
-    uint64_t facts_bytes;  /* all states and accumulators together may take this */
-    uint64_t peak_bytes;   /* expected most, of the whole process */
+/* Bytes of facts, in two accounts: what any tensor takes, and what a hard one (is_hard() in sparsify.h)
+ * takes more. */
+struct ldl_facts {
+    uint64_t usual, extra;
 };
 
+struct ldl_budget {
+    int threads;
+    size_t tile_elems;      /* a multiple of LDL_BLOCK */
+    size_t window_bytes;    /* of one reader */
+    size_t aux_bytes;       /* of its second window; 0: no view wants one */
+    uint64_t bits_bytes;    /* facts of single elements of one tensor: see struct ldl_shape */
+    uint64_t worker_bytes;  /* buffers of one worker */
+    struct ldl_facts facts; /* all states and accumulators together may take this */
+    uint64_t peak_bytes;    /* expected most, of the whole process */
+};
+
+/* What a tensor takes with one thread at work on it, and what each thread more adds. */
+void ldl_budget_facts(const struct ldl_job *j, uint64_t bits_bytes, struct ldl_facts *alone,
+                      struct ldl_facts *more);
 /* LADLE_TILE (elements) overrides the tile size, for tests. LDL_EUSAGE when --max-memory is less
  * than one thread needs; the text says how much that is. */
 int ldl_budget_make(struct ldl_budget *b, const struct ldl_plan *p, struct ldl_err *err);

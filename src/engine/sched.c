@@ -90,22 +90,57 @@ static int nobody_joined(const struct ldl_sched *s, const struct ldl_slot *slot)
     return 1;
 }
 
+/* Of facts, what the slot is to take: the extra part only when it is hard. */
+static struct ldl_facts to_take(const struct ldl_slot *slot, struct ldl_facts facts)
+{
+    return (struct ldl_facts){ facts.usual, slot->hard ? facts.extra : 0 };
+}
+
+static int has_room(const struct ldl_sched *s, struct ldl_facts more)
+{
+    return s->facts.usual + more.usual <= s->budget->facts.usual &&
+           s->facts.extra + more.extra <= s->budget->facts.extra;
+}
+
+/* From now on the slot holds this. */
+static void hold(struct ldl_sched *s, struct ldl_slot *slot, struct ldl_facts facts)
+{
+    s->facts.usual += facts.usual - slot->held.usual;
+    s->facts.extra += facts.extra - slot->held.extra;
+    slot->held = facts;
+}
+
+static void hold_more(struct ldl_sched *s, struct ldl_slot *slot, struct ldl_facts more)
+{
+    hold(s, slot,
+         (struct ldl_facts){ slot->held.usual + more.usual, slot->held.extra + more.extra });
+}
+
+/* Is there something that the tensor waits for? */
+static int still_waits(struct ldl_sched *s, struct ldl_slot *slot)
+{
+    if (slot->waits && has_room(s, (struct ldl_facts){ 0, slot->alone.extra })) {
+        slot->waits = 0;
+        slot->hard = 1;
+        hold(s, slot, slot->alone);
+    }
+    return slot->waits;
+}
+
 /* May thread w work on the slot's open pass? A scan wants an accumulator's worth of memory. */
 static int may_join(const struct ldl_sched *s, const struct ldl_slot *slot, int w)
 {
-    if (slot->map || slot->copy || slot->acc_bytes == 0 || slot->joined[w])
+    if (slot->map || slot->copy || slot->more.usual == 0 || slot->joined[w])
         return 1;
-    return nobody_joined(s, slot) || s->facts_bytes + slot->acc_bytes <= s->budget->facts_bytes;
+    return nobody_joined(s, slot) || has_room(s, to_take(slot, slot->more));
 }
 
 static void join(struct ldl_sched *s, struct ldl_slot *slot, int w)
 {
-    if (slot->map || slot->copy || slot->acc_bytes == 0 || slot->joined[w])
+    if (slot->map || slot->copy || slot->more.usual == 0 || slot->joined[w])
         return;
-    if (!nobody_joined(s, slot)) {
-        s->facts_bytes += slot->acc_bytes;
-        slot->held_bytes += slot->acc_bytes;
-    }
+    if (!nobody_joined(s, slot))
+        hold_more(s, slot, to_take(slot, slot->more));
     slot->joined[w] = 1;
 }
 
@@ -115,7 +150,7 @@ static int claim_tile(struct ldl_sched *s, int w, struct ldl_claim *c)
     for (size_t i = 0; i < s->nslots; i++) {
         struct ldl_slot *slot = &s->slot[i];
         if (!slot->used || slot->busy || slot->next_block >= slot->end_block ||
-            slot->job >= s->failed_job)
+            slot->job >= s->failed_job || still_waits(s, slot))
             continue;
         if ((!best || slot->job < best->job) && may_join(s, slot, w))
             best = slot;
@@ -146,17 +181,17 @@ static int claim_open(struct ldl_sched *s, struct ldl_claim *c)
     if (s->next_job >= p->njobs || s->failed_job < p->njobs || !slot)
         return 0;
     const struct ldl_job *j = &p->job[s->next_job];
-    const struct ldl_shape shape = ldl_job_shape(j, s->budget->bits_bytes);
-    uint64_t state = ldl_job_state_bytes(j, &shape), acc = ldl_job_acc_bytes(j, &shape);
-    if (s->in_flight && s->facts_bytes + state + acc > s->budget->facts_bytes)
+    struct ldl_facts alone, more;
+    ldl_budget_facts(j, s->budget->bits_bytes, &alone, &more);
+    if (s->in_flight && !has_room(s, (struct ldl_facts){ alone.usual, 0 }))
         return 0;
     slot->used = slot->busy = 1;
     slot->job = s->next_job++;
-    slot->state_bytes = state;
-    slot->acc_bytes = acc;
-    slot->held_bytes = state + acc;
+    slot->alone = alone;
+    slot->more = more;
+    slot->hard = slot->waits = 0;
     slot->told_bytes = 0;
-    s->facts_bytes += slot->held_bytes;
+    hold(s, slot, to_take(slot, alone));
     s->in_flight++;
     *c = (struct ldl_claim){ .slot = slot, .what = LDL_CLAIM_OPEN };
     return 1;
@@ -250,7 +285,7 @@ static int open_job(struct ldl_sched *s, struct ldl_slot *slot, struct ldl_err *
         return 0;
     if (j->scales && !(slot->blocks_max = ldl_calloc(j->scales->n, sizeof *slot->blocks_max)))
         return ldl_oom(err);
-    const struct ldl_shape shape = ldl_job_shape(j, s->budget->bits_bytes);
+    const struct ldl_shape shape = ldl_job_shape(j, s->budget->bits_bytes, 0);
     int rc = ldl_work_begin(&slot->work, j->merge, s->kern, j->name, &shape, err);
     if (rc == 0)
         rc = begin_views(s, slot, err);
@@ -291,10 +326,23 @@ static void tell_tile(struct ldl_sched *s, const struct ldl_claim *c, uint64_t w
 static void close_slot(struct ldl_sched *s, struct ldl_slot *slot)
 {
     tell(s, slot, s->plan->job[slot->job].bytes - slot->told_bytes);
-    s->facts_bytes -= slot->held_bytes;
+    hold(s, slot, (struct ldl_facts){ 0 });
     slot->used = 0;
     s->in_flight--;
     s->progress.jobs_done++;
+}
+
+/* After a failure: tensors behind it that nobody works on give back what they hold; one before it may
+ * wait for that. */
+static void drop_failed(struct ldl_sched *s)
+{
+    for (size_t i = 0; i < s->nslots; i++) {
+        struct ldl_slot *slot = &s->slot[i];
+        if (slot->used && !slot->busy && !slot->outstanding && slot->job >= s->failed_job) {
+            end_slot(s, slot);
+            close_slot(s, slot);
+        }
+    }
 }
 
 void ldl_sched_open(struct ldl_sched *s, const struct ldl_claim *c)
@@ -310,6 +358,7 @@ void ldl_sched_open(struct ldl_sched *s, const struct ldl_claim *c)
         fail(s, slot->job, rc, &err);
     if (rc || slot->blocks == 0)
         close_slot(s, slot);
+    drop_failed(s);
     pthread_cond_broadcast(&s->change);
     pthread_mutex_unlock(&s->lock);
 }
@@ -330,11 +379,11 @@ static void end_pass(struct ldl_sched *s, struct ldl_slot *slot)
     slot->busy = 0;
     if (rc)
         fail(s, slot->job, rc, &err);
-    uint64_t keeps = slot->state_bytes + slot->acc_bytes;
-    s->facts_bytes -= slot->held_bytes - keeps; /* the other threads' accumulators are gone */
-    slot->held_bytes = keeps;
+    hold(s, slot, to_take(slot, slot->alone)); /* the other threads' accumulators are gone */
     if (over || rc)
         close_slot(s, slot);
+    else
+        slot->waits = !slot->hard && ldl_work_is_hard(&slot->work);
 }
 
 void ldl_sched_done(struct ldl_sched *s, const struct ldl_claim *c, int rc, uint64_t written,
@@ -349,6 +398,7 @@ void ldl_sched_done(struct ldl_sched *s, const struct ldl_claim *c, int rc, uint
     int all_claimed = slot->next_block >= slot->end_block || slot->job >= s->failed_job;
     if (all_claimed && slot->outstanding == 0 && !slot->busy) {
         end_pass(s, slot);
+        drop_failed(s);
         pthread_cond_broadcast(&s->change);
     }
     pthread_mutex_unlock(&s->lock);

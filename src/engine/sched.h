@@ -6,7 +6,12 @@
  *                                                                        \--> closed
  *
  * A thread takes a tile of the lowest open tensor that has one, else opens the next tensor, else
- * waits. Everything here happens under one lock; reading, computing and writing happen outside. */
+ * waits. Everything here happens under one lock; reading, computing and writing happen outside.
+ *
+ * A tensor is opened when the budget's usual account has room for it. One that turns out to be hard
+ * waits before its next pass until the extra account has room for what it takes more. That account
+ * is large enough for any one tensor, and a tensor that has what it needs waits for nobody: so no
+ * tensor waits for ever. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef LDL_ENGINE_SCHED_H
 #define LDL_ENGINE_SCHED_H
@@ -25,11 +30,12 @@ struct ldl_slot {
     int measure, measured;
     int map, last, copy; /* last: this map pass ends the tensor */
     uint64_t blocks, next_block, end_block, stride, tile_blocks;
-    uint64_t outstanding;     /* tiles claimed and not finished */
-    struct ldl_work_acc *acc; /* one for each thread */
-    unsigned char *joined;    /* the thread has an accumulator here (or will make it) */
-    uint64_t state_bytes, acc_bytes, held_bytes;
-    uint64_t told_bytes; /* of this tensor, in progress.bytes_done */
+    uint64_t outstanding;               /* tiles claimed and not finished */
+    struct ldl_work_acc *acc;           /* one for each thread */
+    unsigned char *joined;              /* the thread has an accumulator here (or will make it) */
+    struct ldl_facts alone, more, held; /* see ldl_budget_facts(); taken of the budget */
+    int hard, waits;                    /* hard: it has what hard tensors take; waits: for that */
+    uint64_t told_bytes;                /* of this tensor, in progress.bytes_done */
 };
 
 /* A tile: `count` blocks from `block` on, every `stride`-th. */
@@ -47,9 +53,9 @@ struct ldl_sched {
     const struct ldl_kern *kern;
     struct ldl_slot *slot;
     size_t nslots, in_flight, next_job;
-    uint64_t facts_bytes; /* taken of the budget */
-    int stop;             /* no more work: asked to, or all threads should end */
-    size_t failed_job;    /* lowest job that failed; njobs: none */
+    struct ldl_facts facts; /* taken of the budget */
+    int stop;               /* no more work: asked to, or all threads should end */
+    size_t failed_job;      /* lowest job that failed; njobs: none */
     struct ldl_err err;
     struct ldl_progress progress;
 };

@@ -154,6 +154,11 @@ static int write_scales(struct ldl_worker *w, const struct ldl_slot *slot, const
                       (size_t)j->bytes, j->offset, err);
 }
 
+static int is_settled(const struct ldl_slot *slot)
+{
+    return !slot->map && !slot->measure && ldl_work_settled(&slot->work);
+}
+
 static int merge_tile(struct ldl_worker *w, const struct ldl_claim *c, const struct ldl_job *j,
                       uint64_t *written, struct ldl_err *err)
 {
@@ -163,7 +168,7 @@ static int merge_tile(struct ldl_worker *w, const struct ldl_claim *c, const str
     int rc = 0;
     if (!c->slot->map && !acc->acc)
         rc = ldl_work_acc_begin(&c->slot->work, acc, err);
-    for (uint64_t i = 0; rc == 0 && i < c->count; i++) {
+    for (uint64_t i = 0; rc == 0 && i < c->count && !is_settled(c->slot); i++) {
         first = (c->block + i * c->stride) * LDL_BLOCK;
         size_t n = (size_t)LDL_MIN((uint64_t)LDL_BLOCK, total - first);
         uint64_t limit = c->stride == 1 ? (c->block + c->count) * LDL_BLOCK : first + n;

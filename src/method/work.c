@@ -84,8 +84,8 @@ static uint64_t row_elems(const struct ldl_merge *g, uint64_t n, uint64_t last)
     return by_row ? last : LDL_MAX(n, (uint64_t)1);
 }
 
-/* A tensor can be done in stretches when nothing else has to look at all of it once it is sparsified. Stretches are
- * not shorter than LEAST_STRETCH, so that what a scan sees beside its own is little. */
+/* A tensor can be done in stretches when nothing else has to look at all of it once it is sparsified.
+ * Stretches are not shorter than LEAST_STRETCH, so that a scan sees little beside its own. */
 static uint64_t stretch_of(const struct ldl_merge *g, const struct ldl_shape *shape)
 {
     const struct ldl_combiner *c = g->method->combiner;
@@ -103,7 +103,8 @@ static struct ldl_subject subject_of(const struct ldl_merge *g, const struct ldl
                                  .cols = shape->cols,
                                  .last = shape->last,
                                  .stretch = stretch_of(g, shape),
-                                 .seed = g->seed };
+                                 .seed = g->seed,
+                                 .hard = shape->hard };
 }
 
 uint64_t ldl_merge_state_bytes(const struct ldl_merge *g, const struct ldl_shape *shape)
@@ -355,6 +356,26 @@ int ldl_work_next(struct ldl_work *w, struct ldl_work_acc *const *acc, size_t na
     pass->last = pass->map && w->at + w->stretch >= w->n;
     find_blocks(w, pass);
     return pass->map ? solve_combiner(w, err) : 0;
+}
+
+int ldl_work_is_hard(const struct ldl_work *w)
+{
+    const struct ldl_sparsifier *s = w->g->method->sparsifier;
+    for (size_t i = 0; s && s->is_hard && i < w->g->m; i++)
+        if (s->is_hard(w->state[i]))
+            return 1;
+    return 0;
+}
+
+int ldl_work_settled(const struct ldl_work *w)
+{
+    const struct ldl_sparsifier *s = w->g->method->sparsifier;
+    if (w->pass != LDL_WORK_SPARSIFY || !s->settled)
+        return 0;
+    for (size_t i = 0; i < w->g->m; i++)
+        if (model_stride(w, i) && !s->settled(w->state[i]))
+            return 0;
+    return 1;
 }
 
 int ldl_work_acc_begin(struct ldl_work *w, struct ldl_work_acc *a, struct ldl_err *err)

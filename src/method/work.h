@@ -48,6 +48,7 @@ void ldl_merge_free(struct ldl_merge *g);
  * where the tensor can be done in stretches; UINT64_MAX: it has to be done at once. */
 struct ldl_shape {
     uint64_t n, cols, last, bits_bytes;
+    int hard; /* see ldl_work_is_hard() */
 };
 /* Most bytes for it: state, and one accumulator. */
 uint64_t ldl_merge_state_bytes(const struct ldl_merge *g, const struct ldl_shape *shape);
@@ -99,6 +100,11 @@ int ldl_work_begin(struct ldl_work *w, const struct ldl_merge *g, const struct l
 /* Closes the pass before (its accumulators: acc[0 .. naccs)) and opens the next. */
 int ldl_work_next(struct ldl_work *w, struct ldl_work_acc *const *acc, size_t naccs,
                   struct ldl_pass *pass, struct ldl_err *err);
+/* Does the tensor turn out to take what ldl_merge_*_bytes() say for a hard one? Then the next scan pass
+ * is not to begin before that memory is there. */
+int ldl_work_is_hard(const struct ldl_work *w);
+/* In a scan pass: what blocks are left change nothing. */
+int ldl_work_settled(const struct ldl_work *w);
 int ldl_work_acc_begin(struct ldl_work *w, struct ldl_work_acc *a, struct ldl_err *err);
 void ldl_work_acc_end(const struct ldl_work *w, struct ldl_work_acc *a);
 int ldl_work_scan(struct ldl_work *w, struct ldl_work_acc *a, const struct ldl_block *b,

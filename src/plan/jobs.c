@@ -210,7 +210,7 @@ int ldl_plan_jobs(struct ldl_plan *p, struct ldl_err *err)
 
 /* ---- what they take ---- */
 
-struct ldl_shape ldl_job_shape(const struct ldl_job *j, uint64_t bits_bytes)
+struct ldl_shape ldl_job_shape(const struct ldl_job *j, uint64_t bits_bytes, int hard)
 {
     return (struct ldl_shape){
         .n = j->n,
@@ -218,6 +218,7 @@ struct ldl_shape ldl_job_shape(const struct ldl_job *j, uint64_t bits_bytes)
         .last = ldl_job_last(j),
         /* a pass that measures for FP8 wants to see all of the result before any is written */
         .bits_bytes = j->scales ? UINT64_MAX : bits_bytes,
+        .hard = hard,
     };
 }
 

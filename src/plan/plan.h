@@ -156,7 +156,7 @@ static inline size_t ldl_plan_inputs(const struct ldl_plan *p)
     return p->nmodels + (p->base != NULL);
 }
 /* What ldl_work_begin() and the next two are to know of the tensor. */
-struct ldl_shape ldl_job_shape(const struct ldl_job *j, uint64_t bits_bytes);
+struct ldl_shape ldl_job_shape(const struct ldl_job *j, uint64_t bits_bytes, int hard);
 /* Most bytes that the job's facts take while it is in work (views' and the method's), without
  * accumulators. */
 uint64_t ldl_job_state_bytes(const struct ldl_job *j, const struct ldl_shape *shape);

@@ -133,10 +133,11 @@ static int read_result(const struct ldl_view *v, const struct ldl_kern *k, uint6
     return rc;
 }
 
-/* Any element may be read at any time, so all facts are held. */
+/* Any element may be read at any time, so all facts are held. And begin() goes through all passes at once, so
+ * the memory of a hard tensor is there from the beginning. */
 static struct ldl_shape shape_of(const struct ldl_job *j)
 {
-    return ldl_job_shape(j, UINT64_MAX);
+    return ldl_job_shape(j, UINT64_MAX, 1);
 }
 
 static uint64_t state_bytes(const struct ldl_view *v)
@@ -167,7 +168,8 @@ static int scan(const struct ldl_job *j, const struct ldl_kern *k, struct state 
 {
     struct ldl_block block;
     int rc = ldl_work_acc_begin(&st->work, acc, err);
-    for (uint64_t first = 0; rc == 0 && first < j->n; first += stride * LDL_BLOCK)
+    for (uint64_t first = 0; rc == 0 && first < j->n && !ldl_work_settled(&st->work);
+         first += stride * LDL_BLOCK)
         if ((rc = read_block(j, k, b, first, &block, err)) == 0)
             rc = ldl_work_scan(&st->work, acc, &block, err);
     return rc;

@@ -40,6 +40,11 @@ int ldl_ranks_scan(struct ldl_ranks *r, struct ldl_ranks_acc *a, const float *x,
                    struct ldl_err *err);
 int ldl_ranks_solve(struct ldl_ranks *r, struct ldl_ranks_acc *const *acc, size_t n,
                     struct ldl_err *err);
+/* What more blocks are shown in this round changes nothing. */
+static inline int ldl_ranks_settled(const struct ldl_ranks *r)
+{
+    return !r->refining && atomic_load_explicit(&r->crowded, memory_order_relaxed);
+}
 uint64_t ldl_ranks_state_bytes(uint64_t n);
 uint64_t ldl_ranks_acc_bytes(uint64_t n);
 

@@ -2,11 +2,11 @@
  *
  * A row inside one block is shown at once. One that lies in several is put together in a slot, and
  * shown by the thread that brings its last part. There are few slots, so that memory is bounded: a
- * row that finds none is left for the next round. A thread that takes blocks in order leaves open the
- * row at the end of what it took, and the one at its begin until another thread is done with what comes before: so there
- * are two slots for each, and one more; and when threads take runs of blocks in order, one round
- * will do. Each row is shown once; where only a stretch of the tensor matters, those that have a part in it. A row of more than LDL_ROW_MOST elements is shown in equal parts that are not
- * longer than that, as if they were rows. */
+ * row that finds none is left for the next round. A thread that takes runs of blocks in order has at
+ * most two rows open, those at the ends of its run: so there are two slots for each thread, and one
+ * more; and when all take runs in order, one round will do. Each row is shown once, or, where only a
+ * stretch of the tensor matters, those that have a part in it. A row of more than LDL_ROW_MOST
+ * elements is shown in equal parts that are not longer than that, as if they were rows. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef LDL_REDUCE_ROWS_H
 #define LDL_REDUCE_ROWS_H

@@ -9,6 +9,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sparsify/sparsify.h"
 #include "reduce/draw.h"
+#include "base/mem.h"
 #include "reduce/ranks.h"
 
 struct magprune {
@@ -23,10 +24,16 @@ static const struct ldl_param params[] = {
     LDL_PARAM_RESCALE(struct magprune),
 };
 
+/* Distinct magnitudes for which there is memory in any tensor (differences of bf16 tensors have some ten
+ * thousand). A tensor that has more is hard: what was counted is thrown away, and the round comes again. */
+enum { FEW = 1 << 15 };
+
 struct state {
     struct magprune p;
     struct ldl_draw draw;
     struct ldl_ranks ranks; /* .rank[] becomes the keep probability of each cell */
+    atomic_int many;        /* more than FEW distinct magnitudes, in this round */
+    int hard;
 };
 
 static int check(const void *params_in, struct ldl_err *err)
@@ -77,18 +84,52 @@ static void acc_end(void *acc)
     ldl_ranks_acc_end(acc);
 }
 
+static int is_hard(const void *state)
+{
+    return ((const struct state *)state)->hard;
+}
+
+static int settled(const void *state)
+{
+    const struct state *st = state;
+    return atomic_load_explicit(&st->many, memory_order_relaxed) || ldl_ranks_settled(&st->ranks);
+}
+
 static int scan(void *state, void *acc, const struct ldl_run *run, struct ldl_err *err)
 {
-    return ldl_ranks_scan(&((struct state *)state)->ranks, acc, run->x, run->n, err);
+    struct state *st = state;
+    struct ldl_ranks_acc *a = acc;
+    if (settled(st))
+        return 0;
+    int rc = ldl_ranks_scan(&st->ranks, a, run->x, run->n, err);
+    if (!st->hard && st->ranks.n > FEW &&
+        a->tally.used > FEW - LDL_BLOCK) /* the next block may be too much */
+        atomic_store_explicit(&st->many, 1, memory_order_relaxed);
+    return rc;
+}
+
+/* Counts all again, in the memory of a hard tensor. */
+static void count_again(struct state *st)
+{
+    uint64_t n = st->ranks.n;
+    ldl_ranks_end(&st->ranks);
+    ldl_ranks_begin(&st->ranks, n);
+    atomic_store(&st->many, 0);
+    st->hard = 1;
 }
 
 static int solve(void *state, void *const *acc, size_t naccs, struct ldl_err *err)
 {
     struct state *st = state;
     struct ldl_ranks *r = &st->ranks;
-    int rc = ldl_ranks_solve(r, (struct ldl_ranks_acc *const *)acc, naccs, err);
-    if (rc || !r->done)
+    int many = atomic_load(&st->many);
+    int rc = many ? 0 : ldl_ranks_solve(r, (struct ldl_ranks_acc *const *)acc, naccs, err);
+    if (rc)
         return rc;
+    if (many || (!st->hard && r->stairs.cells > FEW)) /* or few on each thread, and many on all */
+        count_again(st);
+    if (!r->done)
+        return 0;
     double first = 1 - st->p.reserve_p - st->p.epsilon / 2, step = st->p.epsilon / (double)r->n;
     for (uint32_t c = 0; c < r->stairs.cells; c++)
         r->rank[c] = 1 - (first + r->rank[c] * step);
@@ -105,16 +146,22 @@ static void apply(const struct ldl_kern *k, const void *state, const struct ldl_
     k->keep_each(run->x, draws, p, st->p.rescale, run->n);
 }
 
+/* A tensor that is not hard takes what one of FEW elements does. */
+static uint64_t counted(const struct ldl_subject *s)
+{
+    return s->hard ? s->n : LDL_MIN(s->n, (uint64_t)FEW);
+}
+
 static uint64_t state_bytes(const void *params_in, const struct ldl_subject *s)
 {
     (void)params_in;
-    return sizeof(struct state) + ldl_ranks_state_bytes(s->n);
+    return sizeof(struct state) + ldl_ranks_state_bytes(counted(s));
 }
 
 static uint64_t acc_bytes(const void *params_in, const struct ldl_subject *s)
 {
     (void)params_in;
-    return sizeof(struct ldl_ranks_acc) + ldl_ranks_acc_bytes(s->n);
+    return sizeof(struct ldl_ranks_acc) + ldl_ranks_acc_bytes(counted(s));
 }
 
 const struct ldl_sparsifier ldl_sparsifier_magprune = {
@@ -134,6 +181,8 @@ const struct ldl_sparsifier ldl_sparsifier_magprune = {
     .acc = { sizeof(struct ldl_ranks_acc), acc_begin, acc_end },
     .scan = scan,
     .solve = solve,
+    .is_hard = is_hard,
+    .settled = settled,
     .apply = apply,
     .end = end,
 };

@@ -30,6 +30,7 @@ struct ldl_subject {
     /* Of how many elements a member may hold facts of single elements at a time: n, or a multiple of
      * LDL_BLOCK. */
     uint64_t stretch;
+    int hard; /* for *_bytes(): is the tensor a hard one? See is_hard(). */
 };
 
 /* A block: x[0..n) are elements first .. first+n of the tensor, all of the block. x may be overwritten,
@@ -82,6 +83,13 @@ struct ldl_sparsifier {
     struct ldl_acc_kind acc;
     int (*scan)(void *state, void *acc, const struct ldl_run *run, struct ldl_err *err);
     int (*solve)(void *state, void *const *acc, size_t naccs, struct ldl_err *err);
+
+    /* For a member that may learn in a round that a tensor takes much more memory than nearly all do. It stays
+     * within what *_bytes() say without s->hard, and after solve() says here that the tensor is
+     * hard; the rounds that follow, which the caller may put off, take what *_bytes() say with it. settled():
+     * more blocks of this round change nothing. Both NULL: never. */
+    int (*is_hard)(const void *state);
+    int (*settled)(const void *state);
 
     /* For a member whose facts take memory for each element. After its rounds it is ready for the stretch
      * that begins at 0; when that is done, advance() goes on to the one that begins at element `first`,

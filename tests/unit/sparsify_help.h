@@ -135,7 +135,7 @@ static int drive(const struct ldl_kern *k, const char *member, const void *param
                  float *out, size_t n, size_t accs)
 {
     const struct ldl_sparsifier *s = ldl_sparsifier_find(member);
-    struct ldl_subject subject = { k, "a.weight", n, cols ? cols : n, 2, 77, 0, n };
+    struct ldl_subject subject = { k, "a.weight", n, cols ? cols : n, 2, 77, 0, n, 0 };
     uint64_t *order = malloc((n / LDL_BLOCK + 1) * sizeof *order);
     float block[LDL_BLOCK];
     void *state;

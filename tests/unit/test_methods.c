@@ -91,7 +91,7 @@ static int run(const struct job *j, const struct ldl_kern *k, size_t turn, float
     struct ldl_merge g;
     struct ldl_work w;
     struct ldl_pass pass = { 0 };
-    const struct ldl_shape shape = { j->n, j->last, j->last, UINT64_MAX };
+    const struct ldl_shape shape = { j->n, j->last, j->last, UINT64_MAX, 0 };
     int rc = init(&g, j, err);
     if (rc)
         return rc;
@@ -526,7 +526,7 @@ static void state_bytes(void **state)
     (void)state;
     assert_int_equal(init(&g, &j, &err), 0);
     uint64_t rows = 1000000, blocks = rows * 100 / LDL_BLOCK;
-    const struct ldl_shape shape = { rows * 100, 100, 100, UINT64_MAX };
+    const struct ldl_shape shape = { rows * 100, 100, 100, UINT64_MAX, 0 };
     uint64_t bytes = ldl_merge_state_bytes(&g, &shape);
     assert_true(bytes >= ((blocks + rows) * 6 + rows * 4) * 8);
     assert_true(bytes < ((blocks + rows) * 6 + rows * 4) * 8 + 1000);

@@ -91,8 +91,8 @@ static void by_row(void **state)
         }
 }
 
-/* More rows at once than there are slots: several rounds, the same result; in order, one. And rows so long that they
- * are ranked in parts. */
+/* More rows at once than there are slots: several rounds, the same result; in order, one. And rows so
+ * long that they are ranked in parts. */
 static void by_row_many(void **state)
 {
     struct rowprune p = { 0.5, 0.15, 1 };
@@ -186,7 +186,7 @@ static void by_threads(void **state)
     const struct ldl_kern *k = ldl_kern_all()[0];
     size_t n = THREAD_ROWS * THREAD_COLS;
     float *x = malloc(n * sizeof *x), *want = malloc(n * sizeof *want), block[LDL_BLOCK];
-    struct ldl_subject subject = { k, "a.weight", n, THREAD_COLS, 2, 77, 0, n };
+    struct ldl_subject subject = { k, "a.weight", n, THREAD_COLS, 2, 77, 0, n, 0 };
     (void)state;
     assert_true(x && want);
     fill(GRID, x, n);

@@ -41,7 +41,7 @@ static unsigned help_run(const struct work_case *c, const struct ldl_kern *k, in
     struct ldl_work w;
     struct ldl_work_acc acc[HELP_ACCS] = { { NULL } }, *accs[HELP_ACCS];
     struct ldl_pass pass = { 0 };
-    const struct ldl_shape shape = { c->n, c->cols, c->last, help_bits };
+    const struct ldl_shape shape = { c->n, c->cols, c->last, help_bits, 0 };
     unsigned passes = 0;
     size_t naccs = 0;
     assert_int_equal(ldl_work_begin(&w, c->g, k, "t", &shape, NULL), 0);
