@@ -26,7 +26,7 @@ static const struct ldl_param params[] = {
 
 /* Distinct magnitudes for which there is memory in any tensor (differences of bf16 tensors have some ten
  * thousand). A tensor that has more is hard: what was counted is thrown away, and the round comes again. */
-enum { FEW = 1 << 15 };
+enum { FEW = 1 << 16 };
 
 struct state {
     struct magprune p;

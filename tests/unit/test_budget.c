@@ -13,7 +13,7 @@
 
 /* ---- counting ---- */
 
-static size_t now_bytes, most_bytes;
+static int64_t now_bytes, most_bytes; /* below 0: what was not allocated here is freed here */
 
 void *__real_ldl_alloc(size_t bytes);
 void *__real_ldl_calloc(size_t count, size_t size);
@@ -26,7 +26,7 @@ void __wrap_ldl_free(void *p);
 
 static void *count(void *p)
 {
-    now_bytes += malloc_usable_size(p);
+    now_bytes += (int64_t)malloc_usable_size(p);
     most_bytes = LDL_MAX(most_bytes, now_bytes);
     return p;
 }
@@ -44,7 +44,7 @@ void *__wrap_ldl_calloc(size_t n, size_t size)
 /* While it moves, both are there. */
 void *__wrap_ldl_realloc(void *old, size_t n, size_t size)
 {
-    size_t before = malloc_usable_size(old);
+    int64_t before = (int64_t)malloc_usable_size(old);
     void *p = count(__real_ldl_realloc(old, n, size));
     now_bytes -= before;
     return p;
@@ -52,7 +52,7 @@ void *__wrap_ldl_realloc(void *old, size_t n, size_t size)
 
 void __wrap_ldl_free(void *p)
 {
-    now_bytes -= malloc_usable_size(p);
+    now_bytes -= (int64_t)malloc_usable_size(p);
     __real_ldl_free(p);
 }
 
@@ -128,8 +128,96 @@ static void in_stretches(void **state)
     }
 }
 
+/* ---- what is said and what is taken ---- */
+
+/* Defaults, but the same weight for each model and a density that keeps half. */
+static int fill(const struct ldl_settings *settings, const struct ldl_param *rows, size_t nrows,
+                size_t of, size_t m, void *into, double *room, struct ldl_err *err)
+{
+    (void)settings, (void)of;
+    int rc = ldl_params_fill(rows, nrows, into, NULL, 0, err);
+    for (size_t i = 0; i < nrows; i++) {
+        void *at = (char *)into + rows[i].offset;
+        struct ldl_list list = { .n = m, .num = room };
+        if (strcmp(rows[i].name, "density") == 0 || strcmp(rows[i].name, "select_topk") == 0)
+            *(double *)at = 0.5;
+        if (rows[i].type != LDL_T_DOUBLES)
+            continue;
+        for (size_t k = 0; k < m; k++)
+            *room++ = 1.0 / (double)m;
+        memcpy(at, &list, sizeof list);
+    }
+    return rc;
+}
+
+static void takes_what_it_says(const struct ldl_method *method, uint64_t n, uint64_t bits)
+{
+    struct ldl_settings settings = { fill };
+    struct ldl_merge g;
+    struct ldl_shape shape = { n, COLS, COLS, bits, 0 };
+    size_t m = LDL_MAX(LDL_MIN((size_t)MODELS, method->combiner->max_models),
+                       method->combiner->min_models);
+    assert_int_equal(ldl_merge_init(&g, method, m, 7, &settings, NULL), 0);
+    int64_t before = most_bytes = now_bytes;
+    merge(&g, n, bits, got, 0);
+    shape.hard = help_hard;
+    uint64_t said = ldl_merge_state_bytes(&g, &shape) + HELP_ACCS * ldl_merge_acc_bytes(&g, &shape);
+    uint64_t took = (uint64_t)(most_bytes - before),
+             small = 1024; /* pointers, and what malloc() adds */
+    if (took > said + small)
+        fail_msg("%s, %zu elements: takes %zu bytes, says %zu", method->name, (size_t)n,
+                 (size_t)took, (size_t)said);
+    assert_int_equal(now_bytes, before);
+    ldl_merge_free(&g);
+}
+
+static void all_methods(void **state)
+{
+    (void)state;
+    for (const struct ldl_method *method = ldl_methods; method->name; method++) {
+        takes_what_it_says(method, N, UINT64_MAX);
+        takes_what_it_says(method, N / 2 + 5, 0);
+        takes_what_it_says(method, COLS, 0);
+        assert_false(help_hard);
+    }
+}
+
+/* Tensors with more distinct magnitudes than there is memory for in a usual one: the round that found
+ * it out comes again, and within that memory. */
+static void hard_tensors(void **state)
+{
+    struct ldl_settings settings = { fill };
+    struct ldl_merge g;
+    (void)state;
+    const struct ldl_method *della = ldl_method_find("paddle", "della");
+    assert_int_equal(ldl_merge_init(&g, della, 2, 7, &settings, NULL), 0);
+    float *usual[] = { model[0], model[1], base };
+    model[0] = numbers(N, 0xfff00000u);
+    model[1] = numbers(N, 0xfff00000u);
+    base = numbers(N, 0x80000000u); /* zeros */
+    assert_int_equal(merge(&g, N, UINT64_MAX, got, 0), 2);
+    assert_false(help_hard);
+    free(model[0]);
+    model[0] = numbers(N, 0xffffffffu);
+    unsigned passes = merge(&g, N, UINT64_MAX, want, 0);
+    assert_true(help_hard && passes > 3);
+    assert_int_equal(merge(&g, N, UINT64_MAX, got, 1), passes);
+    assert_memory_equal(got, want, N * sizeof *got);
+    takes_what_it_says(della, N, UINT64_MAX);
+    assert_true(help_hard);
+    ldl_merge_free(&g);
+    free(model[0]);
+    free(model[1]);
+    free(base);
+    model[0] = usual[0];
+    model[1] = usual[1];
+    base = usual[2];
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(in_stretches) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(in_stretches),
+                                        cmocka_unit_test(all_methods),
+                                        cmocka_unit_test(hard_tensors) };
     return cmocka_run_group_tests_name("budget", tests, make_numbers, free_numbers);
 }

@@ -16,6 +16,7 @@ struct work_case {
 };
 
 static uint64_t help_bits = UINT64_MAX; /* bits_bytes of the tensors to come */
+static int help_hard;                   /* the last tensor was a hard one */
 
 static void help_block(struct ldl_work *w, struct ldl_work_acc *acc, const struct work_case *c,
                        size_t at, int map)
@@ -57,6 +58,7 @@ static unsigned help_run(const struct work_case *c, const struct ldl_kern *k, in
             help_block(&w, &acc[i % HELP_ACCS], c, b * LDL_BLOCK, pass.map);
         }
     }
+    help_hard = ldl_work_is_hard(&w);
     ldl_work_end(&w);
     return passes;
 }
