@@ -1,4 +1,5 @@
-/* test_sched.c -- what the scheduler tells about its progress. That every tile is done once, for any
+/* test_sched.c -- what the scheduler tells about its progress, and how tensors that turn out to be hard
+ * wait for memory. That every tile is done once, for any
  * number of threads, is shown by the merges of tests/invariance.py. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine/tile.h"
@@ -90,8 +91,142 @@ static void test_scans_count(void **state)
     unsetenv("LADLE_TILE");
 }
 
+/* ---- hard tensors ---- */
+
+enum { HARD = 3, HARD_ELEMS = 1 << 18 };
+
+/* Three tensors of numbers that are nearly all different. */
+static void save_hard_models(void)
+{
+    static const char *const names[] = { "a", "b" };
+    char file[32], header[400];
+    size_t bytes = HARD_ELEMS * sizeof(float), len;
+    uint32_t rng = 1;
+    snprintf(header, sizeof header,
+             "{\"t0\":{\"dtype\":\"F32\",\"shape\":[%d],\"data_offsets\":[0,%zu]},"
+             "\"t1\":{\"dtype\":\"F32\",\"shape\":[%d],\"data_offsets\":[%zu,%zu]},"
+             "\"t2\":{\"dtype\":\"F32\",\"shape\":[%d],\"data_offsets\":[%zu,%zu]}}  ",
+             HARD_ELEMS, bytes, HARD_ELEMS, bytes, 2 * bytes, HARD_ELEMS, 2 * bytes, 3 * bytes);
+    uint64_t length = len = strlen(header);
+    char *all = malloc(8 + len + HARD * bytes);
+    assert_non_null(all);
+    memcpy(all, &length, 8);
+    memcpy(all + 8, header, len);
+    for (int m = 0; m < 2; m++) {
+        for (size_t i = 0; i < (size_t)HARD * HARD_ELEMS; i++) {
+            float x = (float)((rng = rng * 1664525u + 1013904223u) >> 8);
+            memcpy(all + 8 + len + i * sizeof x, &x, sizeof x);
+        }
+        make_dirs(names[m]);
+        snprintf(file, sizeof file, "%s/model.safetensors", names[m]);
+        save_bytes(file, all, 8 + len + HARD * bytes);
+    }
+    free(all);
+}
+
+/* A run with a worker for each tensor, of which this thread plays all. */
+static struct {
+    struct ldl_budget budget;
+    struct ldl_sched s;
+    struct ldl_worker w[HARD];
+    struct ldl_claim c[HARD];
+    int fd;
+} game;
+static char out_name[] = "out", *out_path[] = { out_name };
+
+static void begin_game(void)
+{
+    const struct ldl_device *cpu;
+    const struct ldl_kern *k;
+    struct ldl_facts alone, more;
+    struct ldl_recipe r;
+    const char *words[] = { "--merge_method", "della", "--model_path_list", at("a"), at("b"),
+                            "--threads",      "3" };
+    save_hard_models();
+    setenv("LADLE_TILE", "262144", 1); /* a tensor is a tile */
+    expect_ok(ldl_recipe_parse(&r, NULL, (int)LDL_COUNT(words), words, 0, &err));
+    expect_ok(ldl_plan_make(&plan, &r, &err));
+    expect_ok(ldl_device_find("cpu", &cpu, &err));
+    expect_ok(cpu->kernels(&k, &err));
+    expect_ok(ldl_budget_make(&game.budget, &plan, &err));
+    unsetenv("LADLE_TILE");
+    ldl_budget_facts(&plan.job[0], game.budget.bits_bytes, &alone, &more);
+    assert_true(alone.extra > 0 && alone.extra <= game.budget.facts.extra);
+    game.budget.facts = (struct ldl_facts){ HARD * alone.usual, alone.extra }; /* for one */
+    expect_ok(ldl_sched_init(&game.s, &plan, &game.budget, k, &err));
+    game.fd = open(at("out"), O_RDWR | O_CREAT, 0600);
+    for (int i = 0; i < HARD; i++) {
+        expect_ok(ldl_worker_init(&game.w[i], &game.s, i, cpu, &err));
+        game.w[i].shard_fd = &game.fd;
+        game.w[i].shard_path = out_path;
+        assert_true(ldl_sched_take(&game.s, i, &game.c[i]));
+        assert_true(game.c[i].what == LDL_CLAIM_OPEN);
+        ldl_sched_open(&game.s, &game.c[i]);
+        assert_true(ldl_sched_take(&game.s, i, &game.c[i]));
+        assert_int_equal(game.c[i].slot->job, i);
+    }
+}
+
+static void end_game(void)
+{
+    for (int i = 0; i < HARD; i++)
+        ldl_worker_free(&game.w[i]);
+    ldl_sched_free(&game.s);
+    ldl_plan_free(&plan);
+    close(game.fd);
+}
+
+static void finish_tile(int i)
+{
+    uint64_t written;
+    expect_ok(ldl_worker_tile(&game.w[i], &game.c[i], &written, &err));
+    ldl_sched_done(&game.s, &game.c[i], 0, written, &err);
+    assert_true(game.s.facts.usual <= game.budget.facts.usual);
+    assert_true(game.s.facts.extra <= game.budget.facts.extra);
+}
+
+/* All three turn out to be hard, and there is memory for one: they go on one after the other. */
+static void test_hard_waits(void **state)
+{
+    size_t last = 0;
+    (void)state;
+    begin_game();
+    for (int i = 0; i < HARD; i++) {
+        assert_int_equal(game.s.facts.extra, 0);
+        finish_tile(i);
+        assert_true(game.c[i].slot->waits);
+    }
+    while (ldl_sched_take(&game.s, 0, &game.c[0])) {
+        assert_true(game.c[0].slot->hard && game.c[0].slot->job >= last);
+        last = game.c[0].slot->job;
+        finish_tile(0);
+    }
+    assert_int_equal(game.s.progress.jobs_done, HARD);
+    assert_int_equal(game.s.facts.usual + game.s.facts.extra, 0);
+    end_game();
+}
+
+/* t2 has what t0 waits for when t1 fails. t2 is given up, so that t0 can go on and fail first. */
+static void test_hard_after_failure(void **state)
+{
+    struct ldl_err broken = { 0 };
+    (void)state;
+    begin_game();
+    finish_tile(2);
+    assert_true(ldl_sched_take(&game.s, 2, &game.c[2]));
+    assert_true(game.c[2].slot->job == 2 && game.c[2].slot->hard);
+    finish_tile(2);
+    finish_tile(0);
+    assert_true(game.c[0].slot->waits);
+    ldl_sched_done(&game.s, &game.c[1], LDL_EIO, 0, &broken);
+    assert_true(ldl_sched_take(&game.s, 0, &game.c[0]));
+    assert_int_equal(game.c[0].slot->job, 0);
+    end_game();
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = { WITH_ROOT(test_scans_count) };
+    const struct CMUnitTest tests[] = { WITH_ROOT(test_scans_count), WITH_ROOT(test_hard_waits),
+                                        WITH_ROOT(test_hard_after_failure) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
