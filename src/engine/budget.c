@@ -125,9 +125,8 @@ static void share_rest(struct ldl_budget *b, struct ldl_facts least, uint64_t pr
                        uint64_t left)
 {
     uint64_t most = 2 * (uint64_t)b->threads;
-    b->facts.usual = LDL_MIN(least.usual + left, most * least.usual);
-    left -= b->facts.usual - least.usual;
-    b->facts.extra = LDL_MAX(least.extra, LDL_MIN(promised + left, most * least.extra));
+    b->facts_bytes = LDL_MIN(least.usual + promised + left, most * (least.usual + least.extra));
+    b->usual_bytes = LDL_MIN(b->facts_bytes - promised, most * least.usual);
 }
 
 int ldl_budget_make(struct ldl_budget *b, const struct ldl_plan *p, struct ldl_err *err)
@@ -147,7 +146,7 @@ int ldl_budget_make(struct ldl_budget *b, const struct ldl_plan *p, struct ldl_e
     do {
         if (bits != b->bits_bytes)
             least = least_facts(p, bits = b->bits_bytes);
-        promised = asked ? least.extra : 0; /* that no tensor is hard may be hoped, not promised */
+        promised = asked ? least.extra : 0;
         size_worker(b, p, elem);
         need = held + least.usual + promised + (uint64_t)b->threads * b->worker_bytes;
     } while (need > total && give_up(b, fixed_tile));
@@ -157,6 +156,7 @@ int ldl_budget_make(struct ldl_budget *b, const struct ldl_plan *p, struct ldl_e
             "--max_memory: %llu bytes are too little; this merge needs at least %llu MiB",
             (unsigned long long)asked, (unsigned long long)((need + (1 << 20) - 1) >> 20));
     share_rest(b, least, promised, total > need ? total - need : 0);
-    b->peak_bytes = held + b->facts.usual + b->facts.extra + (uint64_t)b->threads * b->worker_bytes;
+    b->peak_bytes = held + LDL_MAX(b->facts_bytes, b->usual_bytes + least.extra) +
+                    (uint64_t)b->threads * b->worker_bytes;
     return 0;
 }

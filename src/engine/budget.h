@@ -7,21 +7,23 @@
 
 #include "plan/plan.h"
 
-/* Bytes of facts, in two accounts: what any tensor takes, and what a hard one (is_hard() in sparsify.h)
- * takes more. */
+/* Bytes of facts: what any tensor takes, and what a hard one (is_hard() in sparsify.h) takes more. */
 struct ldl_facts {
     uint64_t usual, extra;
 };
 
 struct ldl_budget {
     int threads;
-    size_t tile_elems;      /* a multiple of LDL_BLOCK */
-    size_t window_bytes;    /* of one reader */
-    size_t aux_bytes;       /* of its second window; 0: no view wants one */
-    uint64_t bits_bytes;    /* facts of single elements of one tensor: see struct ldl_shape */
-    uint64_t worker_bytes;  /* buffers of one worker */
-    struct ldl_facts facts; /* all states and accumulators together may take this */
-    uint64_t peak_bytes;    /* expected most, of the whole process */
+    size_t tile_elems;     /* a multiple of LDL_BLOCK */
+    size_t window_bytes;   /* of one reader */
+    size_t aux_bytes;      /* of its second window; 0: no view wants one */
+    uint64_t bits_bytes;   /* facts of single elements of one tensor: see struct ldl_shape */
+    uint64_t worker_bytes; /* buffers of one worker */
+    /* All states and accumulators together may take facts_bytes, and of that usual_bytes without what hard
+     * tensors take more. What is between them is enough for one hard tensor. Without --max-memory
+     * it may be less: that no tensor is hard is hoped then, and one that is goes beyond facts_bytes. */
+    uint64_t facts_bytes, usual_bytes;
+    uint64_t peak_bytes; /* expected most, of the whole process */
 };
 
 /* What a tensor takes with one thread at work on it, and what each thread more adds. */

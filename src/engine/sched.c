@@ -98,8 +98,8 @@ static struct ldl_facts to_take(const struct ldl_slot *slot, struct ldl_facts fa
 
 static int has_room(const struct ldl_sched *s, struct ldl_facts more)
 {
-    return s->facts.usual + more.usual <= s->budget->facts.usual &&
-           s->facts.extra + more.extra <= s->budget->facts.extra;
+    uint64_t usual = s->facts.usual + more.usual, extra = s->facts.extra + more.extra;
+    return usual <= s->budget->usual_bytes && usual + extra <= s->budget->facts_bytes;
 }
 
 /* From now on the slot holds this. */
@@ -116,10 +116,11 @@ static void hold_more(struct ldl_sched *s, struct ldl_slot *slot, struct ldl_fac
          (struct ldl_facts){ slot->held.usual + more.usual, slot->held.extra + more.extra });
 }
 
-/* Is there something that the tensor waits for? */
+/* Does the tensor wait for memory? Not when no other is hard: see sched.h. */
 static int still_waits(struct ldl_sched *s, struct ldl_slot *slot)
 {
-    if (slot->waits && has_room(s, (struct ldl_facts){ 0, slot->alone.extra })) {
+    const struct ldl_facts more = { 0, slot->alone.extra };
+    if (slot->waits && (s->facts.extra == 0 || has_room(s, more))) {
         slot->waits = 0;
         slot->hard = 1;
         hold(s, slot, slot->alone);

@@ -8,10 +8,9 @@
  * A thread takes a tile of the lowest open tensor that has one, else opens the next tensor, else
  * waits. Everything here happens under one lock; reading, computing and writing happen outside.
  *
- * A tensor is opened when the budget's usual account has room for it. One that turns out to be hard
- * waits before its next pass until the extra account has room for what it takes more. That account
- * is large enough for any one tensor, and a tensor that has what it needs waits for nobody: so no
- * tensor waits for ever. */
+ * A tensor is opened when the budget has room for what it usually takes. One that turns out to be hard
+ * waits before its next pass until there is room for what it takes more. For one such tensor there
+ * always is (budget.h), and a tensor that has what it needs waits for nobody: so none waits for ever. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef LDL_ENGINE_SCHED_H
 #define LDL_ENGINE_SCHED_H

@@ -151,8 +151,9 @@ static void begin_game(void)
     expect_ok(ldl_budget_make(&game.budget, &plan, &err));
     unsetenv("LADLE_TILE");
     ldl_budget_facts(&plan.job[0], game.budget.bits_bytes, &alone, &more);
-    assert_true(alone.extra > 0 && alone.extra <= game.budget.facts.extra);
-    game.budget.facts = (struct ldl_facts){ HARD * alone.usual, alone.extra }; /* for one */
+    assert_true(alone.extra > 0);
+    game.budget.usual_bytes = HARD * alone.usual;
+    game.budget.facts_bytes = HARD * alone.usual + alone.extra; /* one may be hard */
     expect_ok(ldl_sched_init(&game.s, &plan, &game.budget, k, &err));
     game.fd = open(at("out"), O_RDWR | O_CREAT, 0600);
     for (int i = 0; i < HARD; i++) {
@@ -181,8 +182,8 @@ static void finish_tile(int i)
     uint64_t written;
     expect_ok(ldl_worker_tile(&game.w[i], &game.c[i], &written, &err));
     ldl_sched_done(&game.s, &game.c[i], 0, written, &err);
-    assert_true(game.s.facts.usual <= game.budget.facts.usual);
-    assert_true(game.s.facts.extra <= game.budget.facts.extra);
+    assert_true(game.s.facts.usual <= game.budget.usual_bytes);
+    assert_true(game.s.facts.usual + game.s.facts.extra <= game.budget.facts_bytes);
 }
 
 /* All three turn out to be hard, and there is memory for one: they go on one after the other. */
@@ -224,9 +225,99 @@ static void test_hard_after_failure(void **state)
     end_game();
 }
 
+/* ---- stretches ---- */
+
+enum { LONG_ROWS = 600, LONG_COLS = 5000, LONG = LONG_ROWS * LONG_COLS };
+
+static void make_long_plan(void)
+{
+    static const char *const names[] = { "base", "a", "b" };
+    char header[200], file[40], recipe[1024];
+    struct ldl_recipe r;
+    snprintf(header, sizeof header,
+             "{\"w\":{\"dtype\":\"BF16\",\"shape\":[%d,%d],\"data_offsets\":[0,%d]}}  ", LONG_ROWS,
+             LONG_COLS, 2 * LONG);
+    for (size_t m = 0; m < LDL_COUNT(names); m++) {
+        snprintf(file, sizeof file, "%s/model.safetensors", names[m]);
+        make_dirs(names[m]);
+        save_st(file, header, 2 * LONG);
+        char *bytes =
+            malloc(2 * LONG); /* numbers of about the same size, other ones in each model */
+        assert_non_null(bytes);
+        for (int i = 0; i < 2 * LONG; i++)
+            bytes[i] =
+                (char)(i % 2 ? 0x3c + (i / 2 * (int)(m + 7) / 11) % 3 : i * (int)(m + 3) / 5);
+        FILE *f = fopen(at(file), "r+");
+        assert_non_null(f);
+        assert_int_equal(fseek(f, -2 * LONG, SEEK_END), 0);
+        assert_int_equal(fwrite(bytes, 2 * LONG, 1, f), 1);
+        assert_int_equal(fclose(f), 0);
+        free(bytes);
+    }
+    snprintf(recipe, sizeof recipe,
+             "merge_method: della\nbase_model: %s\nmodels:\n"
+             "- model: %s\n  parameters: {weight: 0.5, density: 0.5}\n"
+             "- model: %s\n  parameters: {weight: 0.5, density: 0.4}\n",
+             at("base"), at("a"), at("b"));
+    save("r.yml", recipe);
+    const char *words[] = { at("r.yml"), "--threads", "1" };
+    expect_ok(ldl_recipe_parse(&r, NULL, (int)LDL_COUNT(words), words, 0, &err));
+    expect_ok(ldl_plan_make(&plan, &r, &err));
+}
+
+/* The output's bytes; freed by the caller. Returns the number of map passes. */
+static int run_long(uint64_t bits_bytes, unsigned char **got)
+{
+    const struct ldl_device *cpu;
+    const struct ldl_kern *k;
+    struct ldl_claim c;
+    uint64_t written;
+    int maps = 0;
+    make_long_plan();
+    expect_ok(ldl_device_find("cpu", &cpu, &err));
+    expect_ok(cpu->kernels(&k, &err));
+    expect_ok(ldl_budget_make(&game.budget, &plan, &err));
+    game.budget.bits_bytes = bits_bytes;
+    expect_ok(ldl_sched_init(&game.s, &plan, &game.budget, k, &err));
+    expect_ok(ldl_worker_init(&game.w[0], &game.s, 0, cpu, &err));
+    game.w[0].shard_fd = &game.fd;
+    game.w[0].shard_path = out_path;
+    game.fd = open(at("out"), O_RDWR | O_CREAT | O_TRUNC, 0600);
+    for (int was_map = 0; ldl_sched_take(&game.s, 0, &c);) {
+        if (c.what == LDL_CLAIM_OPEN) {
+            ldl_sched_open(&game.s, &c);
+            continue;
+        }
+        maps += c.slot->map && !was_map;
+        was_map = c.slot->map;
+        expect_ok(ldl_worker_tile(&game.w[0], &c, &written, &err));
+        ldl_sched_done(&game.s, &c, 0, written, &err);
+    }
+    assert_int_equal(game.s.progress.bytes_done, 2 * LONG);
+    assert_non_null(*got = malloc(2 * LONG));
+    assert_int_equal(pread(game.fd, *got, 2 * LONG, (off_t)plan.job[0].offset), 2 * LONG);
+    ldl_worker_free(&game.w[0]);
+    ldl_sched_free(&game.s);
+    ldl_plan_free(&plan);
+    close(game.fd);
+    return maps;
+}
+
+static void test_stretches(void **state)
+{
+    unsigned char *whole, *parts;
+    (void)state;
+    assert_int_equal(run_long(UINT64_MAX, &whole), 1);
+    assert_int_equal(run_long(0, &parts), 3);
+    assert_memory_equal(whole, parts, 2 * LONG);
+    free(whole);
+    free(parts);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = { WITH_ROOT(test_scans_count), WITH_ROOT(test_hard_waits),
-                                        WITH_ROOT(test_hard_after_failure) };
+                                        WITH_ROOT(test_hard_after_failure),
+                                        WITH_ROOT(test_stretches) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
