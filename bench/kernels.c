@@ -77,6 +77,9 @@ CASE(sum_mags, sink = k->sum_mags(m.x, N))
 CASE(thin_sums, k->thin_sums(m.bits, m.x, m.draw, 1u << 31, m.d, m.d + 1, N))
 CASE(pack, k->pack(m.bits, m.draw, N))
 CASE(keep_bits, k->keep_bits(m.z, m.bits, 1, N))
+CASE(keep_high, k->keep_high(m.z, m.x, 0x3b000000u, N))
+CASE(squares_high, k->squares_high(m.d, m.d + 1, m.x, m.y, 0x3b040000u, 0x3b010000u, N))
+CASE(between, sink = (double)k->between(m.draw, m.x, 0x3b000000u, 0x3b010000u, 0x3b040000u, N))
 CASE(sums_above, k->sums_above(m.x, N, 0x3c000000u, m.d, m.d + 1))
 
 static const struct row {
@@ -119,6 +122,9 @@ static const struct row {
     { "thin_sums", run_thin_sums, 8 },
     { "pack", run_pack, 4 },
     { "keep_bits", run_keep_bits, 4 },
+    { "keep_high", run_keep_high, 12 },
+    { "squares_high", run_squares_high, 8 },
+    { "between", run_between, 4 },
     { "sums_above", run_sums_above, 4 },
 };
 

@@ -113,9 +113,18 @@ struct ldl_kern {
                           uint64_t *shared);
 
     /* sce. variance: v = that of x[0] .. x[m-1], m > 0, around their mean, in f64 (of two it is a
-     * quarter of their difference's square), rounded once. keep_where: x = v is not 0 ? x : 0. */
+     * quarter of their difference's square), rounded once. keep_high: x = magnitude of v >= least ? x : 0. */
     void (*variance)(float *v, float *const *x, size_t m, size_t n);
-    void (*keep_where)(float *x, const float *v, size_t n);
+    void (*keep_high)(float *x, const float *v, uint32_t least, size_t n);
+    /* sum_squares() of the x where v's magnitude is at or above `sure`, and of those where it is `at`, which
+     * is below `sure` or no magnitude. */
+    void (*squares_high)(double *high, double *on, const float *x, const float *v, uint32_t sure,
+                         uint32_t at, size_t n);
+    /* Where a magnitude of v is above `from`, below `to` and not `at`: the indices, ascending; their number.
+     * index has room for n. gather: o[i] = x[index[i]], for `count` of them. */
+    size_t (*between)(uint32_t *index, const float *v, uint32_t from, uint32_t at, uint32_t to,
+                      size_t n);
+    void (*gather)(float *o, const uint32_t *index, const float *x, size_t count);
 
     /* Sums by column (reduce/columns.h). raise_mags: o = max(o, magnitude of x). add_products:
      * s += (x*p) * (y*q), rounded to the nearest integer, to even between two; what is added is

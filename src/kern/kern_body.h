@@ -277,10 +277,10 @@ static void count_touched(const float *restrict c, float eps, const float *restr
     *shared += more;
 }
 
-static void keep_where(float *restrict x, const float *restrict v, size_t n)
+static void keep_high(float *restrict x, const float *restrict v, uint32_t least, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
-        uint32_t stays = 0u - (uint32_t)((bits_of(v[i]) & 0x7fffffffu) != 0);
+        uint32_t stays = 0u - (uint32_t)((bits_of(v[i]) & 0x7fffffffu) >= least);
         x[i] = float_of(bits_of(x[i]) & stays);
     }
 }

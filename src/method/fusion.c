@@ -258,8 +258,9 @@ static void apply(const struct ldl_kern *k, const void *state, const struct ldl_
     k->take_above(run->t[0], run->base, scores(k, st, run), st->least, run->n);
 }
 
-static uint64_t state_bytes(const void *params, const struct ldl_subject *s)
+static uint64_t state_bytes(const void *params, const struct ldl_subject *s, size_t m)
 {
+    (void)m;
     uint64_t rows = s->n / LDL_MAX(s->last, (uint64_t)1), pieces = s->n / LDL_BLOCK + 1 + rows;
     (void)params;
     return sizeof(struct state) + pieces * (sizeof(struct softmaxes) + sizeof(double)) +

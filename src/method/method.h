@@ -38,15 +38,20 @@ struct ldl_rounds {
     int no_facts;       /* where there is a state, there is no pass of facts: solve() gets NULL */
     /* Most bytes of the state, and of one accumulator; of the subject only its shape is known.
      * 0: these params have no rounds. */
-    uint64_t (*state_bytes)(const void *params, const struct ldl_subject *s);
+    uint64_t (*state_bytes)(const void *params, const struct ldl_subject *s, size_t m);
     uint64_t (*acc_bytes)(const void *params, const struct ldl_subject *s);
     /* s->model and s->seed mean nothing here. *state may stay NULL: no rounds for these params. */
     int (*begin)(void **state, const struct ldl_subject *s, const void *params, size_t m,
                  struct ldl_err *err);
     uint64_t (*stride)(const void *state);
+    /* Nonzero: the coming round wants this block alone. NULL: never. */
+    int (*only)(const void *state, uint64_t *block);
     struct ldl_acc_kind acc;
     int (*scan)(void *state, void *acc, const struct ldl_runs *run, struct ldl_err *err);
     int (*solve)(void *state, void *const *acc, size_t naccs, struct ldl_err *err);
+    /* After the last round: the combiner's facts, summed, when the rounds have learnt them; then there is no
+     * pass of facts. NULL: they have not, or never do. */
+    const double *(*known_sums)(const void *state);
     void (*apply)(const struct ldl_kern *k, const void *state, const struct ldl_runs *run);
     void (*end)(void *state);
 };

@@ -172,8 +172,9 @@ static void apply(const struct ldl_kern *k, const void *state, const struct ldl_
     }
 }
 
-static uint64_t state_bytes(const void *params_in, const struct ldl_subject *s)
+static uint64_t state_bytes(const void *params_in, const struct ldl_subject *s, size_t m)
 {
+    (void)m;
     uint64_t factors = 2 * s->cols * sizeof(float);
     return is_by_column(params_in) && s->cols < s->n
                ? sizeof(struct state) + ldl_columns_state_bytes(s->cols) + factors

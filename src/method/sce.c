@@ -10,10 +10,12 @@
  *
  * One model has no variance, so with select_topk < 1 the base comes out. V is counted, never sorted or
  * held (cut.h). k needs a count of its own, which goes with the cut's first look at the whole tensor: the
- * sample before it makes a guess of k. NaN is the largest V. */
+ * sample before it makes a guess of k. The sums for W mostly come from that look, too (high.h); where they do not,
+ * a pass of facts follows. NaN is the largest V. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "method/method.h"
 #include "reduce/cut.h"
+#include "reduce/high.h"
 
 struct sce {
     double select_topk;
@@ -32,6 +34,8 @@ struct state {
     float share;
     int counted;
     struct ldl_cut cut;
+    struct ldl_high high;
+    double sum[]; /* of each model's t_i^2, and the number of elements: when high knows them */
 };
 
 struct acc {
@@ -49,25 +53,31 @@ static float *variance_of(const struct ldl_kern *k, const struct ldl_runs *run)
 
 static void end(void *state)
 {
-    if (state)
-        ldl_cut_end(&((struct state *)state)->cut);
-    ldl_free(state);
+    struct state *st = state;
+    if (st) {
+        ldl_cut_end(&st->cut);
+        ldl_high_end(&st->high);
+    }
+    ldl_free(st);
 }
 
 static int begin(void **out, const struct ldl_subject *s, const void *params_in, size_t m,
                  struct ldl_err *err)
 {
     const struct sce *p = params_in;
-    (void)m;
     if (p->select_topk >= 1)
         return 0;
-    struct state *st = ldl_calloc(1, sizeof *st);
+    struct state *st = ldl_calloc(1, sizeof *st + (m + 1) * sizeof *st->sum);
     if (!st)
         return ldl_oom(err);
-    *st = (struct state){ .k = s->k, .n = s->n, .share = (float)p->select_topk };
+    st->k = s->k;
+    st->n = s->n;
+    st->share = (float)p->select_topk;
     int rc = ldl_cut_begin_open(&st->cut, s->k, s->n, LDL_BLOCK, LDL_CUT_LOWER_HIGH, err);
+    if (rc == 0)
+        rc = ldl_high_begin(&st->high, s->k, s->n, LDL_BLOCK, m, err);
     if (rc)
-        ldl_free(st);
+        end(st);
     else
         *out = st;
     return rc;
@@ -75,7 +85,21 @@ static int begin(void **out, const struct ldl_subject *s, const void *params_in,
 
 static uint64_t stride(const void *state)
 {
-    return ldl_cut_stride(&((const struct state *)state)->cut);
+    const struct state *st = state;
+    return st->high.step == LDL_HIGH_MIXED ? 1 : ldl_cut_stride(&st->cut);
+}
+
+static int only(const void *state, uint64_t *block)
+{
+    const struct state *st = state;
+    *block = st->cut.block;
+    return st->high.step == LDL_HIGH_MIXED;
+}
+
+static const double *known_sums(const void *state)
+{
+    const struct state *st = state;
+    return st->high.step == LDL_HIGH_KNOWN ? st->sum : NULL;
 }
 
 static int acc_begin(void *state, void *acc, struct ldl_err *err)
@@ -88,16 +112,25 @@ static void acc_end(void *acc)
     ldl_kth_acc_end(&((struct acc *)acc)->cut);
 }
 
+static void apply(const struct ldl_kern *k, const void *state, const struct ldl_runs *run);
+
 static int scan(void *state, void *acc, const struct ldl_runs *run, struct ldl_err *err)
 {
     struct state *st = state;
     struct acc *a = acc;
-    const float *v = variance_of(st->k, run);
     (void)err;
+    if (st->high.step == LDL_HIGH_MIXED) {
+        apply(st->k, st, run);
+        ldl_high_put(&st->high, run->t, run->n);
+        return 0;
+    }
+    const float *v = variance_of(st->k, run);
     if (!st->counted)
         a->differing += st->k->band_count(v, run->n, 1, LDL_MAG_LAST + 1u);
     a->seen += run->n;
     ldl_cut_scan(&st->cut, &a->cut, run->first, v, run->n);
+    ldl_high_scan(&st->high, run->first, v, run->t, (uint32_t *)(void *)ldl_runs_floats(run),
+                  run->n);
     return 0;
 }
 
@@ -128,26 +161,31 @@ static int solve_round(void *state, void *const *acc, size_t naccs, struct ldl_e
         cut[i] = &((struct acc *)acc[i])->cut;
     int rc = ldl_cut_solve(&st->cut, cut, naccs, err);
     ldl_free(cut);
+    if (rc == 0)
+        ldl_high_next(&st->high, &st->cut, st->sum);
+    st->sum[st->high.m] = (double)st->n;
     return rc;
 }
 
-/* What is selected has a V that is not 0, as there are no more than k of them. */
 static void apply(const struct ldl_kern *k, const void *state, const struct ldl_runs *run)
 {
     const struct state *st = state;
     float *v = variance_of(k, run);
     size_t at = ldl_cut_place(&st->cut, run->first, v, run->n);
-    k->trim(v, ldl_cut_high(&st->cut, 1), 1, at);
-    k->trim(v + at, ldl_cut_high(&st->cut, 0), 1, run->n - at);
-    for (size_t i = 0; i < run->m; i++)
-        k->keep_where(run->t[i], v, run->n);
+    uint32_t ahead = ldl_cut_high(&st->cut, 1), behind = ldl_cut_high(&st->cut, 0);
+    for (size_t i = 0; i < run->m; i++) {
+        k->keep_high(run->t[i], v, ahead, at);
+        k->keep_high(run->t[i] + at, v + at, behind, run->n - at);
+    }
 }
 
-static uint64_t state_bytes(const void *params_in, const struct ldl_subject *s)
+static uint64_t state_bytes(const void *params_in, const struct ldl_subject *s, size_t m)
 {
     return ((const struct sce *)params_in)->select_topk >= 1
                ? 0
-               : sizeof(struct state) + ldl_cut_state_bytes(s->n, LDL_BLOCK);
+               : sizeof(struct state) + (m + 1) * sizeof(double) +
+                     ldl_cut_state_bytes(s->n, LDL_BLOCK) +
+                     ldl_high_state_bytes(s->n, LDL_BLOCK, m);
 }
 
 static uint64_t acc_bytes(const void *params_in, const struct ldl_subject *s)
@@ -158,11 +196,13 @@ static uint64_t acc_bytes(const void *params_in, const struct ldl_subject *s)
 }
 
 static const struct ldl_rounds rounds = {
-    .rounds = "1 (2 to 5 with select_topk)",
+    .rounds = "1 (1 to 5 with select_topk)",
     .state_bytes = state_bytes,
     .acc_bytes = acc_bytes,
     .begin = begin,
     .stride = stride,
+    .only = only,
+    .known_sums = known_sums,
     .acc = { sizeof(struct acc), acc_begin, acc_end },
     .scan = scan,
     .solve = solve_round,

@@ -118,7 +118,7 @@ uint64_t ldl_merge_state_bytes(const struct ldl_merge *g, const struct ldl_shape
     uint64_t bytes = (facts + (rows + 1) * (g->m + 1)) * sizeof(double);
     for (size_t i = 0; s && i < g->m; i++)
         bytes += s->state_bytes(g->sparsifier_params[i], &subject);
-    return bytes + (r ? r->state_bytes(g->combiner_params, &subject) : 0);
+    return bytes + (r ? r->state_bytes(g->combiner_params, &subject, g->m) : 0);
 }
 
 uint64_t ldl_merge_acc_bytes(const struct ldl_merge *g, const struct ldl_shape *shape)
@@ -138,8 +138,9 @@ unsigned ldl_merge_usual_passes(const struct ldl_merge *g)
     const struct ldl_sparsifier *s = g->method->sparsifier;
     const struct ldl_rounds *r = g->method->combiner->rounds;
     const struct ldl_subject any = { .n = 2, .cols = 1, .last = 1 };
-    return 1 + (s && s->stride) + (r && r->state_bytes(g->combiner_params, &any)) +
-           (ldl_combiner_facts(g->method->combiner, g->m) != 0);
+    int rounds = r && r->state_bytes(g->combiner_params, &any, g->m);
+    int facts = ldl_combiner_facts(g->method->combiner, g->m) && !(rounds && r->known_sums);
+    return 1 + (s && s->stride) + (unsigned)rounds + (unsigned)facts;
 }
 
 /* ---- begin and end ---- */
@@ -251,11 +252,20 @@ static int solve_joint(struct ldl_work *w, struct ldl_work_acc *const *acc, size
     return rc;
 }
 
+/* The facts that the combiner's rounds have learnt of the whole tensor, or NULL. */
+static const double *known_sums(const struct ldl_work *w)
+{
+    const struct ldl_rounds *r = w->g->method->combiner->rounds;
+    return w->joint && r->known_sums ? r->known_sums(w->joint) : NULL;
+}
+
 /* The facts of all pieces of a row, added up in order; NULL when there are none. */
 static const double *sums_of(const struct ldl_work *w, uint64_t row)
 {
     if (!w->facts)
         return NULL;
+    if (known_sums(w))
+        return known_sums(w);
     double *sums = w->facts + (w->blocks + w->rows) * w->nfacts;
     uint64_t first = row * w->row_elems / LDL_BLOCK,
              last = ((row + 1) * w->row_elems - 1) / LDL_BLOCK;
@@ -315,7 +325,7 @@ static uint64_t choose_pass(struct ldl_work *w, int had_facts)
         stride = w->g->method->combiner->rounds->stride(w->joint);
     if (stride)
         return stride;
-    w->pass = w->facts && !had_facts ? LDL_WORK_FACTS : LDL_WORK_MAP;
+    w->pass = w->facts && !had_facts && !known_sums(w) ? LDL_WORK_FACTS : LDL_WORK_MAP;
     return 1;
 }
 
@@ -341,6 +351,12 @@ static void find_blocks(const struct ldl_work *w, struct ldl_pass *pass)
     }
     pass->first = first / LDL_BLOCK;
     pass->end = (end + LDL_BLOCK - 1) / LDL_BLOCK;
+    const struct ldl_rounds *r = w->g->method->combiner->rounds;
+    uint64_t block;
+    if (w->pass == LDL_WORK_ROUNDS && r->only && r->only(w->joint, &block)) {
+        pass->first = block;
+        pass->end = block + 1;
+    }
 }
 
 int ldl_work_next(struct ldl_work *w, struct ldl_work_acc *const *acc, size_t naccs,

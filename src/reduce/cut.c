@@ -142,6 +142,12 @@ uint32_t ldl_cut_high(const struct ldl_cut *c, int ahead)
     return low ? c->to : c->from;
 }
 
+const struct ldl_bracket *ldl_cut_bracket(const struct ldl_cut *c)
+{
+    int is_open = c->step == LDL_CUT_FINDING && c->kth.step == LDL_KTH_BRACKET;
+    return is_open ? &c->kth.bracket : NULL;
+}
+
 uint64_t ldl_cut_state_bytes(uint64_t n, uint64_t block)
 {
     return ldl_kth_state_bytes(n, block) + (n / block + 1) * sizeof(uint32_t);

@@ -52,6 +52,8 @@ int ldl_cut_solve(struct ldl_cut *c, struct ldl_kth_acc *const *acc, size_t n, s
 size_t ldl_cut_place(const struct ldl_cut *c, uint64_t first, const float *x, size_t n);
 /* The smallest magnitude that is high, ahead of the place or behind it; LDL_MAG_LAST + 1: none. */
 uint32_t ldl_cut_high(const struct ldl_cut *c, int ahead);
+/* The bracket, while the coming round looks at all elements with it; NULL otherwise. */
+const struct ldl_bracket *ldl_cut_bracket(const struct ldl_cut *c);
 uint64_t ldl_cut_state_bytes(uint64_t n, uint64_t block);
 
 #endif

@@ -80,10 +80,34 @@ static void sces(const struct ldl_kern *k, const float *x, const float *y, size_
     }
 
     memcpy(got, x, n * 4);
-    k->keep_where(got, y, n);
+    k->keep_high(got, y, 0x3f000000u, n);
     for (size_t i = 0; i < n; i++)
-        want[i] = y[i] != 0 ? x[i] : 0.0f;
-    same(got, want, n, "keep_where", k->level);
+        want[i] = fabsf(y[i]) < 0.5f ? 0.0f : x[i];
+    same(got, want, n, "keep_high", k->level);
+
+    static uint32_t index[ROOM];
+    uint32_t at = n ? ldl_magnitude(y[n / 2]) : 0, sure = at < 0x3f000000u ? 0x3f000000u : at + 1;
+    double high, on;
+    k->squares_high(&high, &on, x, y, sure, at, n);
+    for (size_t i = 0; i < n; i++) {
+        a[i] = ldl_magnitude(y[i]) >= sure ? x[i] : 0.0f;
+        b[i] = ldl_magnitude(y[i]) == at ? x[i] : 0.0f;
+    }
+    assert_true(high == k->sum_squares(a, n) || isnan(high));
+    assert_int_equal(isnan(high), isnan(k->sum_squares(a, n)));
+    assert_true(on == k->sum_squares(b, n) || isnan(on));
+    assert_int_equal(isnan(on), isnan(k->sum_squares(b, n)));
+    size_t count = k->between(index, y, 0x3e000000u, at, LDL_MAG_INF, n), seen = 0;
+    for (size_t i = 0; i < n; i++) {
+        uint32_t mag = ldl_magnitude(y[i]);
+        if (mag > 0x3e000000u && mag < LDL_MAG_INF && mag != at)
+            assert_int_equal(index[seen++], i);
+    }
+    assert_int_equal(count, seen);
+    k->gather(got, index, x, count);
+    for (size_t i = 0; i < count; i++)
+        want[i] = x[index[i]];
+    same(got, want, count, "gather", k->level);
 }
 
 static void columns(const struct ldl_kern *k, const float *x, const float *y, size_t n)
