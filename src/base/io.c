@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 /* open() that retries; -1 with errno. */
@@ -92,6 +93,26 @@ int ldl_pread(int fd, const char *path, void *to, size_t n, uint64_t offset, str
         offset += (uint64_t)got;
     }
     return 0;
+}
+
+enum {
+    AHEAD_PIECE = 1 << 20
+}; /* Linux takes no more of one call, where a disk's read-ahead is short */
+
+static int is_cached(int fd, uint64_t offset)
+{
+    char byte;
+    struct iovec to = { &byte, 1 };
+    return preadv2(fd, &to, 1, (off_t)offset, RWF_NOWAIT) >= 0 || errno != EAGAIN;
+}
+
+void ldl_read_ahead(int fd, uint64_t offset, uint64_t bytes)
+{
+    for (uint64_t at = 0; at < bytes; at += AHEAD_PIECE) {
+        uint64_t piece = LDL_MIN(bytes - at, (uint64_t)AHEAD_PIECE);
+        if (!is_cached(fd, offset + at + piece - 1))
+            (void)posix_fadvise(fd, (off_t)(offset + at), (off_t)piece, POSIX_FADV_WILLNEED);
+    }
 }
 
 int ldl_pwrite(int fd, const char *path, const void *from, size_t n, uint64_t offset,

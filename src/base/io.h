@@ -13,6 +13,8 @@
 int ldl_open_read(const char *path, int *fd, uint64_t *size, struct ldl_err *err);
 /* Exactly n bytes at the offset; end of file before that is LDL_EINPUT ("file became shorter"). */
 int ldl_pread(int fd, const char *path, void *to, size_t n, uint64_t offset, struct ldl_err *err);
+/* Asks the system to read bytes that are not in its cache, and does not wait for it. A hint. */
+void ldl_read_ahead(int fd, uint64_t offset, uint64_t bytes);
 int ldl_pwrite(int fd, const char *path, const void *from, size_t n, uint64_t offset,
                struct ldl_err *err);
 int ldl_fdatasync(int fd, const char *path, struct ldl_err *err);

@@ -350,6 +350,7 @@ void ldl_sched_open(struct ldl_sched *s, const struct ldl_claim *c)
 {
     struct ldl_err err;
     struct ldl_slot *slot = c->slot;
+    size_t from, to;
     int rc = open_job(s, slot, &err);
     if (rc)
         end_slot(s, slot);
@@ -360,8 +361,10 @@ void ldl_sched_open(struct ldl_sched *s, const struct ldl_claim *c)
     if (rc || slot->blocks == 0)
         close_slot(s, slot);
     drop_failed(s);
+    ldl_ahead_next(&s->ahead, s->plan, s->next_job, &from, &to);
     pthread_cond_broadcast(&s->change);
     pthread_mutex_unlock(&s->lock);
+    ldl_ahead_ask(s->plan, from, to);
 }
 
 /* The last tile of a pass is done: on to the next pass, or the end of the tensor. Called and

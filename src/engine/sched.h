@@ -16,6 +16,7 @@
 #define LDL_ENGINE_SCHED_H
 
 #include <pthread.h>
+#include "engine/ahead.h"
 #include "engine/engine.h"
 
 struct ldl_slot {
@@ -52,6 +53,7 @@ struct ldl_sched {
     const struct ldl_kern *kern;
     struct ldl_slot *slot;
     size_t nslots, in_flight, next_job;
+    struct ldl_ahead ahead;
     struct ldl_facts facts; /* taken of the budget */
     int stop;               /* no more work: asked to, or all threads should end */
     size_t failed_job;      /* lowest job that failed; njobs: none */
