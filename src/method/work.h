@@ -53,6 +53,10 @@ struct ldl_shape {
 /* Most bytes for it: state, and one accumulator. */
 uint64_t ldl_merge_state_bytes(const struct ldl_merge *g, const struct ldl_shape *shape);
 uint64_t ldl_merge_acc_bytes(const struct ldl_merge *g, const struct ldl_shape *shape);
+/* The tensor as sparsifiers and combiners are told of it; without its name, a kernel and a model. */
+struct ldl_subject ldl_merge_subject(const struct ldl_merge *g, const struct ldl_shape *shape);
+/* Elements of what the combiner takes as one vector. */
+uint64_t ldl_merge_row_elems(const struct ldl_merge *g, uint64_t n, uint64_t last);
 /* Reads of a whole tensor, the last included, that usually do; hard tensors may want more. */
 unsigned ldl_merge_usual_passes(const struct ldl_merge *g);
 
