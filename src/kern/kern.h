@@ -67,6 +67,15 @@ struct ldl_elect {
     enum ldl_share share;
 };
 
+/* What keep_each() makes of an element, by its magnitude: kept when draw <= last; then its magnitude is scaled.
+ * A short magnitude has LDL_SHORT_SHIFT low bits of zero (most differences of two bf16 numbers have one), and
+ * the others are an index into a table; those of NaN are above that of infinity. */
+enum { LDL_SHORT_SHIFT = 15, LDL_SHORTS = 1 << 16 };
+struct ldl_keep {
+    uint32_t last;
+    float scaled;
+};
+
 struct ldl_kern {
     const char *level; /* "v2", "v3", "v4", "base" */
 
@@ -152,6 +161,8 @@ struct ldl_kern {
     void (*keep)(float *x, const uint32_t *draw, uint64_t keep, float divisor, size_t n);
     /* x = draw < 2^32 * p[i] ? (rescale ? x / p[i] : x) : 0, the quotient in f64, rounded once. */
     void (*keep_each)(float *x, const uint32_t *draw, const double *p, int rescale, size_t n);
+    /* The same by a table of LDL_SHORTS, for elements whose magnitudes are short. */
+    void (*keep_short)(float *x, const uint32_t *draw, const struct ldl_keep *keep, size_t n);
     /* on = draw < 2^32 * (p + step * rank2), as 1 or 0; x = on ? x : 0. rank2 below 2^31; see row.h. */
     void (*keep_ranked)(float *x, uint32_t *on, const uint32_t *draw, const uint32_t *rank2,
                         double p, double step, size_t n);

@@ -61,6 +61,7 @@ const struct ldl_kern PASTE(ldl_kern_, LDL_LEVEL) = {
     .band = band,
     .keep = keep,
     .keep_each = keep_each,
+    .keep_short = keep_short,
     .keep_ranked = keep_ranked,
     .keep_bits = keep_bits,
     .pack = pack,

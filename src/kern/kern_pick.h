@@ -53,6 +53,17 @@ static void keep(float *restrict x, const uint32_t *restrict draw, uint64_t keep
         over(x, divisor, n);
 }
 
+/* The quotient of -x is that of x with the other sign. */
+static void keep_short(float *restrict x, const uint32_t *restrict draw,
+                       const struct ldl_keep *restrict keep, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        const struct ldl_keep *e = &keep[bits_of(x[i]) >> LDL_SHORT_SHIFT & (LDL_SHORTS - 1)];
+        uint32_t stays = 0u - (uint32_t)(draw[i] <= e->last), sign = bits_of(x[i]) & 0x80000000u;
+        x[i] = float_of((bits_of(e->scaled) | sign) & stays);
+    }
+}
+
 static void keep_ranked(float *restrict x, uint32_t *restrict on, const uint32_t *restrict draw,
                         const uint32_t *restrict rank2, double p, double step, size_t n)
 {

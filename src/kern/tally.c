@@ -2,9 +2,58 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kern/tally.h"
 #include "base/mem.h"
-#include "kern/kern.h"
 
 #include <string.h>
+
+enum { RUN = 32, LOW_BITS = (1 << LDL_SHORT_SHIFT) - 1 };
+
+static inline uint32_t bits_of(float x)
+{
+    uint32_t u;
+    memcpy(&u, &x, sizeof u);
+    return u;
+}
+
+static inline float float_of(uint32_t u)
+{
+    float x;
+    memcpy(&x, &u, sizeof x);
+    return x;
+}
+
+/* Of all NaN that have one, the index is above that of infinity. */
+static inline uint32_t short_of(float x)
+{
+    return bits_of(x) >> LDL_SHORT_SHIFT & (LDL_SHORTS - 1);
+}
+
+static uint32_t short_mag(uint32_t at)
+{
+    uint32_t mag = at << LDL_SHORT_SHIFT;
+    return mag < LDL_MAG_NAN ? mag : LDL_MAG_NAN;
+}
+
+static inline uint32_t is_long(float x)
+{
+    return (bits_of(x) & LOW_BITS) != 0;
+}
+
+static inline int all_short(const float *x, size_t n)
+{
+    uint32_t any = 0;
+    for (size_t i = 0; i < n; i++)
+        any |= bits_of(x[i]);
+    return !(any & LOW_BITS);
+}
+
+/* How many elements there are before the first RUN with one that is not short. */
+static size_t short_run(const float *x, size_t n)
+{
+    size_t i = 0;
+    while (i + RUN <= n && all_short(x + i, RUN)) /* a constant, so that it is whole vectors */
+        i += RUN;
+    return i + RUN > n && all_short(x + i, n - i) ? n : i;
+}
 
 /* ---- tally ---- */
 
@@ -36,6 +85,8 @@ static int resize(struct ldl_tally *t, uint32_t slots)
         bigger.key[at] = t->key[i];
         bigger.count[at] = t->count[i];
     }
+    bigger.shorts = t->shorts;
+    t->shorts = NULL;
     ldl_tally_free(t);
     *t = bigger;
     return 0;
@@ -54,7 +105,7 @@ static int insert(struct ldl_tally *t, uint32_t mag)
     return 0;
 }
 
-int ldl_tally_add(struct ldl_tally *t, const float *x, size_t n)
+static int add_long(struct ldl_tally *t, const float *x, size_t n)
 {
     if (!t->slots && resize(t, 4096))
         return -1;
@@ -70,8 +121,89 @@ int ldl_tally_add(struct ldl_tally *t, const float *x, size_t n)
     return 0;
 }
 
+int ldl_tally_shorts(struct ldl_tally *t)
+{
+    t->shorts = ldl_calloc(LDL_SHORTS, sizeof *t->shorts);
+    return t->shorts ? 0 : -1;
+}
+
+static void add_short(struct ldl_tally *t, const float *x, size_t n)
+{
+    size_t i = 0;
+    for (; i + 2 <= n; i += 2) {
+        t->shorts[short_of(x[i])][0]++;
+        t->shorts[short_of(x[i + 1])][1]++;
+    }
+    if (i < n)
+        t->shorts[short_of(x[i])][0]++;
+}
+
+/* Without branches: which are short cannot be foretold. */
+static int add_mixed(struct ldl_tally *t, const float *x, size_t n)
+{
+    float others[RUN];
+    size_t count = 0;
+    for (size_t i = 0; i < n; i++) {
+        t->shorts[short_of(x[i])][0] += !is_long(x[i]);
+        others[count] = x[i];
+        count += is_long(x[i]);
+    }
+    return add_long(t, others, count);
+}
+
+int ldl_tally_add(struct ldl_tally *t, const float *x, size_t n)
+{
+    if (!t->shorts)
+        return add_long(t, x, n);
+    for (size_t i = 0; i < n && !t->full;) {
+        size_t run = short_run(x + i, n - i);
+        add_short(t, x + i, run);
+        i += run;
+        run = n - i < RUN ? n - i : RUN;
+        if (add_mixed(t, x + i, run))
+            return -1;
+        i += run;
+    }
+    return 0;
+}
+
+void ldl_tally_join_shorts(struct ldl_tally *t, struct ldl_tally *from)
+{
+    for (uint32_t at = 0; t->shorts && at < LDL_SHORTS; at++) {
+        t->shorts[at][0] += from->shorts[at][0];
+        t->shorts[at][1] += from->shorts[at][1];
+    }
+    ldl_free(from->shorts);
+    from->shorts = NULL;
+}
+
+size_t ldl_tally_distinct(const struct ldl_tally *t)
+{
+    size_t n = t->used;
+    for (uint32_t at = 0; t->shorts && at < LDL_SHORTS; at++)
+        n += (t->shorts[at][0] | t->shorts[at][1]) != 0;
+    return n;
+}
+
+size_t ldl_tally_pairs(const struct ldl_tally *t, uint32_t *key, uint64_t *count)
+{
+    size_t n = 0;
+    for (uint32_t s = 0; s < t->slots; s++)
+        if (t->key[s] != LDL_TALLY_EMPTY) {
+            key[n] = t->key[s];
+            count[n++] = t->count[s];
+        }
+    for (uint32_t at = 0; t->shorts && at < LDL_SHORTS; at++)
+        if (t->shorts[at][0] | t->shorts[at][1]) {
+            key[n] = short_mag(at);
+            count[n++] = (uint64_t)t->shorts[at][0] + t->shorts[at][1];
+        }
+    return n;
+}
+
 void ldl_tally_free(struct ldl_tally *t)
 {
+    ldl_free(t->shorts);
     ldl_free(t->key);
     ldl_free(t->count);
     *t = (struct ldl_tally){ 0 };
@@ -115,6 +247,70 @@ void ldl_stairs_map(const struct ldl_stairs *s, const double *value, double *out
 {
     for (size_t i = 0; i < n; i++)
         out[i] = value[cell_of(s, ldl_magnitude(x[i]))];
+}
+
+/* ---- keeping ---- */
+
+/* For whole numbers, draw < below is draw <= last. */
+static uint32_t last_below(double below)
+{
+    if (below >= 0x1p32)
+        return UINT32_MAX;
+    uint64_t whole = (uint64_t)below;
+    return (uint32_t)(whole - ((double)whole == below));
+}
+
+int ldl_keep_fill(struct ldl_keep *keep, const struct ldl_stairs *s, const double *p, int rescale)
+{
+    for (uint32_t c = 0; c < s->cells; c++) {
+        uint32_t from = s->edge[c] >> LDL_SHORT_SHIFT, to = from + !(s->edge[c] & LOW_BITS);
+        if (s->edge[c] == LDL_MAG_NAN) {
+            from++;
+            to = LDL_SHORTS;
+        }
+        if (!(p[c] > 0)) /* even a draw of 0 is not kept */
+            return -1;
+        for (uint32_t at = from; at < to; at++) {
+            float mag = float_of(at << LDL_SHORT_SHIFT);
+            keep[at] = (struct ldl_keep){ last_below(p[c] * 0x1p32),
+                                          rescale ? (float)((double)mag / p[c]) : mag };
+        }
+    }
+    return 0;
+}
+
+/* Those that are not short are taken out, and put back. */
+static void keep_mixed(const struct ldl_keeper *by, const struct ldl_kern *k, float *x,
+                       const uint32_t *draw, size_t n)
+{
+    float others[RUN] = { 0 };
+    uint32_t at[RUN], theirs[RUN] = { 0 };
+    double p[RUN];
+    size_t count = 0;
+    for (size_t i = 0; i < n; i++) {
+        others[count] = x[i];
+        theirs[count] = draw[i];
+        at[count] = (uint32_t)i;
+        count += is_long(x[i]);
+    }
+    ldl_stairs_map(by->stairs, by->p, p, others, count);
+    k->keep_each(others, theirs, p, by->rescale, count);
+    k->keep_short(x, draw, by->keep, n);
+    for (size_t i = 0; i < count; i++)
+        x[at[i]] = others[i];
+}
+
+void ldl_keeper_apply(const struct ldl_keeper *by, const struct ldl_kern *k, float *x,
+                      const uint32_t *draw, size_t n)
+{
+    for (size_t i = 0; i < n;) {
+        size_t run = short_run(x + i, n - i);
+        k->keep_short(x + i, draw + i, by->keep, run);
+        i += run;
+        run = n - i < RUN ? n - i : RUN;
+        keep_mixed(by, k, x + i, draw + i, run);
+        i += run;
+    }
 }
 
 /* ---- radix sort, least significant digit first, 11 bits at a time ---- */

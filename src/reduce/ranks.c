@@ -1,6 +1,6 @@
 /* ranks.c -- see ranks.h.
  *
- * Invariants of the staircase: (1) edge[0] is 0 and edges ascend, so every magnitude has a cell;
+ * Invariants of the staircase: (1) edges ascend, and no element is below edge[0], so each has a cell;
  * (2) a finished cell is one magnitude, or holds at most n >> HEAVY_SHIFT elements; (3) at most
  * MOST_CELLS cells: light neighbours are joined while they stay light, and splitting stops at the
  * limit, to go on in the next round. */
@@ -11,6 +11,13 @@
 #include <string.h>
 
 enum { HEAVY_SHIFT = 19, MOST_CELLS = 1 << 21 };
+
+/* Are short magnitudes counted in tables? For fewer elements clearing the tables and reading them costs more; for
+ * more a count may overflow. */
+static int in_tables(uint64_t n)
+{
+    return n >= LDL_SHORTS && n <= UINT32_MAX;
+}
 
 void ldl_ranks_begin(struct ldl_ranks *r, uint64_t n)
 {
@@ -31,7 +38,7 @@ int ldl_ranks_acc_begin(const struct ldl_ranks *r, struct ldl_ranks_acc *a, stru
 {
     *a = (struct ldl_ranks_acc){ 0 };
     if (!r->refining)
-        return 0;
+        return in_tables(r->n) && ldl_tally_shorts(&a->tally) ? ldl_oom(err) : 0;
     a->count = ldl_calloc(r->stairs.cells, sizeof *a->count);
     return a->count ? 0 : ldl_oom(err);
 }
@@ -95,16 +102,11 @@ struct pairs {
     size_t n;
 };
 
-static size_t gather(struct pairs *to, struct ldl_ranks_acc *const *acc, size_t naccs)
+static void gather(struct pairs *to, struct ldl_ranks_acc *const *acc, size_t naccs)
 {
-    size_t n = 0;
+    to->n = 0;
     for (size_t i = 0; i < naccs; i++)
-        for (uint32_t s = 0; s < acc[i]->tally.slots; s++)
-            if (acc[i]->tally.key[s] != LDL_TALLY_EMPTY) {
-                to->key[n] = acc[i]->tally.key[s];
-                to->count[n++] = acc[i]->tally.count[s];
-            }
-    return n;
+        to->n += ldl_tally_pairs(&acc[i]->tally, to->key + to->n, to->count + to->n);
 }
 
 static size_t join_equal(struct pairs *p)
@@ -118,6 +120,14 @@ static size_t join_equal(struct pairs *p)
             p->count[n++] = p->count[i];
         }
     }
+    return n;
+}
+
+static uint64_t short_elems(const struct pairs *p)
+{
+    uint64_t n = 0;
+    for (size_t i = 0; i < p->n; i++)
+        n += p->key[i] % (1u << LDL_SHORT_SHIFT) == 0 ? p->count[i] : 0;
     return n;
 }
 
@@ -141,10 +151,12 @@ static int solve_tally(struct ldl_ranks *r, struct ldl_ranks_acc *const *acc, si
     struct pairs p = { 0 }, tmp = { 0 };
     size_t total = 0;
     int rc = 0;
-    for (size_t i = 0; i < naccs; i++)
-        total += acc[i]->tally.used;
     if (atomic_load(&r->crowded))
         return start_refining(r, err);
+    for (size_t i = 1; i < naccs; i++)
+        ldl_tally_join_shorts(&acc[0]->tally, &acc[i]->tally);
+    for (size_t i = 0; i < naccs; i++)
+        total += ldl_tally_distinct(&acc[i]->tally);
     p.key = ldl_alloc(total * sizeof *p.key);
     p.count = ldl_alloc(total * sizeof *p.count);
     tmp.key = ldl_alloc(total * sizeof *tmp.key);
@@ -153,14 +165,14 @@ static int solve_tally(struct ldl_ranks *r, struct ldl_ranks_acc *const *acc, si
         rc = ldl_oom(err);
         goto out;
     }
-    p.n = gather(&p, acc, naccs);
+    gather(&p, acc, naccs);
     ldl_radix_pairs(p.key, p.count, tmp.key, tmp.count, p.n);
     p.n = join_equal(&p);
     if (p.n > LDL_TALLY_MOST) {
         rc = start_refining(r, err);
         goto out;
     }
-    p.key[0] = 0; /* smaller magnitudes do not occur: the first cell may begin at 0 */
+    r->mostly_short = in_tables(r->n) && short_elems(&p) >= r->n - r->n / 8;
     rc = finish(r, p.key, p.count, (uint32_t)p.n, err);
     if (rc == 0)
         p.key = NULL;
@@ -267,8 +279,11 @@ int ldl_ranks_solve(struct ldl_ranks *r, struct ldl_ranks_acc *const *acc, size_
 
 uint64_t ldl_ranks_state_bytes(uint64_t n)
 {
+    /* while the tables are solved: their magnitudes and counts, twice, and ranks */
+    uint64_t tables = in_tables(n) ? LDL_SHORTS * (2 * sizeof(uint32_t) + 3 * sizeof(uint64_t)) : 0;
     uint64_t cells = LDL_MIN(n, (uint64_t)MOST_CELLS / 2);
-    return cells * (sizeof(uint32_t) + 2 * sizeof(double)) + LDL_STAIR_TOPS * sizeof(uint32_t);
+    return cells * (sizeof(uint32_t) + 2 * sizeof(double)) + LDL_STAIR_TOPS * sizeof(uint32_t) +
+           tables;
 }
 
 uint64_t ldl_ranks_acc_bytes(uint64_t n)
@@ -276,5 +291,6 @@ uint64_t ldl_ranks_acc_bytes(uint64_t n)
     /* a tally that doubles; the staircase's counters, when it comes to that, are not more than
      * three times as much for the tensors that need them */
     uint64_t distinct = LDL_MIN(n, (uint64_t)LDL_TALLY_MOST);
-    return 3 * distinct * (sizeof(uint32_t) + sizeof(uint64_t));
+    uint64_t tables = in_tables(n) ? LDL_SHORTS * 2 * sizeof(uint32_t) : 0;
+    return 3 * distinct * (sizeof(uint32_t) + sizeof(uint64_t)) + tables;
 }

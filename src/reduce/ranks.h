@@ -25,6 +25,7 @@ struct ldl_ranks {
     double *rank;       /* of each cell, when done */
     atomic_int crowded; /* round 1 met too many distinct magnitudes */
     int refining, done;
+    int mostly_short; /* the magnitudes of nearly all elements are short (kern/tally.h), and begin cells */
 };
 
 struct ldl_ranks_acc {

@@ -8,8 +8,8 @@
  * reserve_p - epsilon/2. Random numbers as in dare.c. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sparsify/sparsify.h"
-#include "reduce/draw.h"
 #include "base/mem.h"
+#include "reduce/draw.h"
 #include "reduce/ranks.h"
 
 struct magprune {
@@ -32,6 +32,7 @@ struct state {
     struct magprune p;
     struct ldl_draw draw;
     struct ldl_ranks ranks; /* .rank[] becomes the keep probability of each cell */
+    struct ldl_keep *keep;  /* where most magnitudes are short: what becomes of them */
     atomic_int many;        /* more than FEW distinct magnitudes, in this round */
     int hard;
 };
@@ -64,8 +65,10 @@ static int begin(void **out, const struct ldl_subject *s, const void *params_in,
 static void end(void *state)
 {
     struct state *st = state;
-    if (st)
-        ldl_ranks_end(&st->ranks);
+    if (!st)
+        return;
+    ldl_ranks_end(&st->ranks);
+    ldl_free(st->keep);
     ldl_free(st);
 }
 
@@ -118,6 +121,20 @@ static void count_again(struct state *st)
     st->hard = 1;
 }
 
+/* Unless there is a probability that cannot be in the table. */
+static int fill_keep(struct state *st, struct ldl_err *err)
+{
+    struct ldl_keep *keep = ldl_calloc(LDL_SHORTS, sizeof *keep);
+    if (!keep)
+        return ldl_oom(err);
+    if (ldl_keep_fill(keep, &st->ranks.stairs, st->ranks.rank, st->p.rescale)) {
+        ldl_free(keep);
+        keep = NULL;
+    }
+    st->keep = keep;
+    return 0;
+}
+
 static int solve(void *state, void *const *acc, size_t naccs, struct ldl_err *err)
 {
     struct state *st = state;
@@ -133,7 +150,7 @@ static int solve(void *state, void *const *acc, size_t naccs, struct ldl_err *er
     double first = 1 - st->p.reserve_p - st->p.epsilon / 2, step = st->p.epsilon / (double)r->n;
     for (uint32_t c = 0; c < r->stairs.cells; c++)
         r->rank[c] = 1 - (first + r->rank[c] * step);
-    return 0;
+    return r->mostly_short ? fill_keep(st, err) : 0;
 }
 
 static void apply(const struct ldl_kern *k, const void *state, const struct ldl_run *run)
@@ -142,6 +159,11 @@ static void apply(const struct ldl_kern *k, const void *state, const struct ldl_
     uint32_t *draws = ldl_run_draws(run);
     double *p = ldl_run_doubles(run);
     ldl_draw(&st->draw, k, draws, run->first, run->n);
+    if (st->keep) {
+        struct ldl_keeper by = { st->keep, &st->ranks.stairs, st->ranks.rank, st->p.rescale };
+        ldl_keeper_apply(&by, k, run->x, draws, run->n);
+        return;
+    }
     ldl_stairs_map(&st->ranks.stairs, st->ranks.rank, p, run->x, run->n);
     k->keep_each(run->x, draws, p, st->p.rescale, run->n);
 }
@@ -154,8 +176,9 @@ static uint64_t counted(const struct ldl_subject *s)
 
 static uint64_t state_bytes(const void *params_in, const struct ldl_subject *s)
 {
+    uint64_t keep = LDL_MIN(s->n, (uint64_t)LDL_SHORTS) * sizeof(struct ldl_keep);
     (void)params_in;
-    return sizeof(struct state) + ldl_ranks_state_bytes(counted(s));
+    return sizeof(struct state) + keep + ldl_ranks_state_bytes(counted(s));
 }
 
 static uint64_t acc_bytes(const void *params_in, const struct ldl_subject *s)

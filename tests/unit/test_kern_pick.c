@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "unit/kern_help.h"
 #include "kern/row.h"
+#include "kern/tally.h"
 
 static void ranked(void **state)
 {
@@ -49,6 +50,63 @@ static void ranked(void **state)
         same(got, want, n, "keep_bits", k->level);
     })
     ldl_row_room_free(&room);
+}
+
+static int by_mag(const void *a, const void *b)
+{
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* A staircase of the magnitudes of x, one to a cell. */
+static void stairs_of(struct ldl_stairs *s, const float *x, size_t n)
+{
+    uint32_t cells = 0;
+    for (size_t i = 0; i < n; i++)
+        s->edge[i] = ldl_magnitude(x[i]);
+    qsort(s->edge, n, sizeof *s->edge, by_mag);
+    for (size_t i = 0; i < n; i++)
+        if (!cells || s->edge[cells - 1] != s->edge[i])
+            s->edge[cells++] = s->edge[i];
+    s->cells = cells;
+    ldl_stairs_index(s);
+}
+
+/* By table and by probability. One in `longs` keeps the bits that make it long; 1: all, 0: none. */
+static void kept_by_table(void **state)
+{
+    static uint32_t edge[ROOM], start[LDL_STAIR_TOPS + 1], draw[ROOM];
+    static struct ldl_keep keep[LDL_SHORTS];
+    static const uint32_t longs[] = { 0, 1, 9, 500 };
+    static double p[ROOM], each[ROOM];
+    struct ldl_stairs s = { .edge = edge, .start = start };
+    (void)state;
+    for (int i = 0; i < ROOM; i++) {
+        p[i] = i % 5 == 1 ? 1 : 0.25 + (double)(i % 97) / 200;
+        draw[i] = i % 7 ? next() << 16 ^ next() : 0xffffffffu;
+    }
+    draw[1] = (uint32_t)(p[0] * 4294967296.0);
+    draw[2] = draw[1] - 1;
+    EACH({
+        for (size_t way = 0; way < 8 && n; way++) {
+            uint32_t one_in = longs[way / 2];
+            struct ldl_keeper by = { keep, &s, p, (int)(way % 2) };
+            for (size_t i = 0; i < n; i++)
+                got[i] = one_in && next() / 64 % one_in == 0 ? x[i]
+                                                             : from_bits(to_bits(x[i]) & ~0x7fffu);
+            stairs_of(&s, got, n);
+            assert_int_equal(ldl_keep_fill(keep, &s, p, by.rescale), 0);
+            ldl_stairs_map(&s, p, each, got, n);
+            memcpy(want, got, n * sizeof *got);
+            k->keep_each(want, draw, each, by.rescale, n);
+            ldl_keeper_apply(&by, k, got, draw, n);
+            same(got, want, n, "keep_short", k->level);
+        }
+    })
+    edge[0] = 0;
+    s.cells = 1;
+    p[0] = 0;
+    assert_int_not_equal(ldl_keep_fill(keep, &s, p, 1), 0);
 }
 
 static void thinned(void **state)
@@ -157,8 +215,9 @@ static void bands(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(bands),        cmocka_unit_test(ranked),      cmocka_unit_test(thinned),
-        cmocka_unit_test(ranks_by_bin), cmocka_unit_test(bin_numbers),
+        cmocka_unit_test(bands),       cmocka_unit_test(ranked),
+        cmocka_unit_test(thinned),     cmocka_unit_test(ranks_by_bin),
+        cmocka_unit_test(bin_numbers), cmocka_unit_test(kept_by_table),
     };
     return cmocka_run_group_tests_name("kern_pick", tests, fill, NULL);
 }

@@ -39,8 +39,24 @@ static float float_of(uint32_t u)
 }
 
 /* MISLED: what a sample of every k-th block sees is not what the others are. FEW: bf16 task vectors, with
- * a good part on each of some magnitudes. */
-enum { GAUSS, UNIFORM, TIES, ZEROS, CONSTANT, ROWS, SORTED, EXTREME, NANS, MISLED, FEW, KINDS };
+ * a good part on each of some magnitudes. SHORT: magnitudes of 16 bits, all there are. MIXED: of 16 bits in long
+ * stretches, and between them others too. */
+enum {
+    GAUSS,
+    UNIFORM,
+    TIES,
+    ZEROS,
+    CONSTANT,
+    ROWS,
+    SORTED,
+    EXTREME,
+    NANS,
+    MISLED,
+    FEW,
+    SHORT,
+    MIXED,
+    KINDS
+};
 
 static float *make(int kind, size_t n)
 {
@@ -59,6 +75,10 @@ static float *make(int kind, size_t n)
         case EXTREME: x[i] = float_of(next()); break;
         case NANS: x[i] = next() % 3 ? float_of(0x7fc00000u | next() % 999) : (float)g; break;
         case MISLED: x[i] = (float)(i / BLOCK % 2 ? 100 + g : g); break;
+        case SHORT: x[i] = float_of(next() & 0xffff8000u); break;
+        case MIXED:
+            x[i] = float_of(next() >> 7 << 15 | (i / 100 % 3 || next() % 8 ? 0 : next() >> 30));
+            break;
         case FEW: x[i] = (float)((int)(g * 40) * 0x1p-12); break;
         }
         if (kind == EXTREME && isnan(x[i]))
@@ -303,6 +323,38 @@ static void ranks_exact(void **state)
         }
 }
 
+/* x holds `distinct` magnitudes: as many short ones as there are without NaN, then others. */
+static void fill_distinct(float *x, size_t n, uint32_t distinct)
+{
+    const uint32_t shorts = (LDL_MAG_INF >> LDL_SHORT_SHIFT) + 1;
+    for (size_t i = 0; i < n; i++) {
+        uint32_t v = (uint32_t)(i * 7919 % distinct), sign = i % 3 ? 0 : 0x80000000u;
+        x[i] =
+            float_of(sign | (v < shorts ? v << LDL_SHORT_SHIFT : 0x3f000001u + 2 * (v - shorts)));
+    }
+}
+
+/* How many magnitudes are ranked exactly, tables or not. */
+static void most_exact(void **state)
+{
+    size_t n = 400000;
+    float *x = malloc(n * sizeof *x);
+    (void)state;
+    assert_non_null(x);
+    for (uint32_t more = 0; more < 2; more++) {
+        fill_distinct(x, n, LDL_TALLY_MOST + more);
+        for (size_t accs = 1; accs <= ACCS; accs += 2) {
+            struct ldl_ranks r;
+            ldl_ranks_begin(&r, n);
+            run_ranks(&r, x, n, accs);
+            assert_int_equal(r.refining, more);
+            ldl_ranks_end(&r);
+        }
+        check_ranks(x, n, 0);
+    }
+    free(x);
+}
+
 /* Above 2^20 distinct magnitudes: off by less than n / 2^20. */
 static void ranks_of_many(void **state)
 {
@@ -324,6 +376,7 @@ int main(void)
         cmocka_unit_test(kth),           cmocka_unit_test(kth_is_quick),
         cmocka_unit_test(ranks_exact),   cmocka_unit_test(nan_shows_in_the_sum),
         cmocka_unit_test(ranks_of_many), cmocka_unit_test(cuts),
+        cmocka_unit_test(most_exact),
     };
     return cmocka_run_group_tests_name("reduce", tests, NULL, NULL);
 }
