@@ -52,8 +52,11 @@ CASE(axpy, k->axpy(m.z, 1e-9f, m.x, N))
 CASE(mix, k->mix(m.z, 0.5f, m.x, 0.5f, m.y, N))
 CASE(rank_update_16, k->rank_update(m.z, 1e-9f, m.left, m.right, N, RANK, N))
 static float *const two[] = { m.x, m.y };
-static const float *const four[] = { m.x, m.y, m.z, m.x };
-CASE(dots_4, k->dots(m.d, m.y, four, 4, N))
+static const float *const eight[] = { m.x, m.y, m.z, m.x, m.y, m.z, m.x, m.y };
+CASE(gram_2, k->gram(m.d, eight, 2, N))
+CASE(gram_3, k->gram(m.d, eight, 3, N))
+CASE(gram_4, k->gram(m.d, eight, 4, N))
+CASE(gram_8, k->gram(m.d, eight, 8, N))
 static const float w[] = { 0.4f, 0.6f };
 static const double w64[] = { 0.4, 0.6 };
 static const float half[] = { 0.5f, 0.5f };
@@ -70,7 +73,6 @@ CASE(keep_each, k->keep_each(m.z, m.draw, m.p, 1, N))
 CASE(philox, k->philox(m.draw, 0, N, key, 3, 4))
 CASE(mag_max, sink = k->mag_max(m.x, N))
 CASE(sum_squares, sink = k->sum_squares(m.x, N))
-CASE(dot, sink = k->dot(m.x, m.y, N))
 CASE(census, k->census(&census, m.bins, m.x, N, 0x3a000000u, 0x3c000000u, 14))
 CASE(bracket, sink = (double)k->bracket(&bracket, m.draw, m.x, N))
 CASE(sum_mags, sink = k->sum_mags(m.x, N))
@@ -114,8 +116,10 @@ static const struct row {
     { "philox", run_philox, 4 },
     { "mag_max", run_mag_max, 4 },
     { "sum_squares", run_sum_squares, 4 },
-    { "dot", run_dot, 8 },
-    { "dots 4", run_dots_4, 20 },
+    { "gram 2", run_gram_2, 8 },
+    { "gram 3", run_gram_3, 12 },
+    { "gram 4", run_gram_4, 16 },
+    { "gram 8", run_gram_8, 32 },
     { "census", run_census, 4 },
     { "bracket", run_bracket, 4 },
     { "sum_mags", run_sum_mags, 4 },

@@ -1,9 +1,9 @@
 /* kern.h -- the per-element loops. The only place in the program that touches elements.
  *
- * One body in plain C (kern_body.h; the last part is kern_elect.h) is compiled for each SIMD level;
+ * One body in plain C (kern_body.h; the last part is kern_gram.h) is compiled for each SIMD level;
  * ldl_kern_get() chooses at run time. Every level gives the same bits for the same input: no fused
- * multiply-add, no reassociation except the fixed 16 lanes written out in the reductions, NaN made canonical at
- * encode. The kern test compares all levels by memcmp.
+ * multiply-add but of exact products, no reassociation except the fixed 16 lanes written out in the reductions,
+ * NaN made canonical at encode. The kern test compares all levels by memcmp.
  *
  * Common to all: n may be 0; pointers need no alignment beyond their type's (raw bytes: none);
  * arrays do not overlap unless they are the same argument. Threads: pure functions. */
@@ -75,6 +75,9 @@ struct ldl_keep {
     uint32_t last;
     float scaled;
 };
+
+/* Most vectors of a Gram matrix: the lanes of all their pairs are on the stack. */
+enum { LDL_GRAM_MOST = 33 };
 
 struct ldl_kern {
     const char *level; /* "v2", "v3", "v4", "base" */
@@ -194,9 +197,8 @@ struct ldl_kern {
     /* Reductions of one block: 16 lanes in f64 (lane i%16), folded 8+8, 4+4, 2+2, 1+1. */
     double (*sum_squares)(const float *x, size_t n);
     double (*sum_mags)(const float *x, size_t n);
-    double (*dot)(const float *x, const float *y, size_t n);
-    /* out[i] = dot(x[i], y), i < count. */
-    void (*dots)(double *out, const float *y, const float *const *x, size_t count, size_t n);
+    /* out[j*(j+1)/2 + i] = the sum of x[i] * x[j], for i <= j < m <= LDL_GRAM_MOST. */
+    void (*gram)(double *out, const float *const *x, size_t m, size_t n);
 
     /* Of magnitudes: all, and those above `to`. */
     void (*sums_above)(const float *x, size_t n, uint32_t to, double *all, double *above);

@@ -336,18 +336,6 @@ static double fold(const double lane[LANES])
     return s[0];
 }
 
-static double sum_squares(const float *x, size_t n)
-{
-    double lane[LANES] = { 0 };
-    size_t i = 0;
-    for (; i + LANES <= n; i += LANES)
-        for (int l = 0; l < LANES; l++)
-            lane[l] += (double)x[i + l] * (double)x[i + l];
-    for (int l = 0; i < n; i++, l++)
-        lane[l] += (double)x[i] * (double)x[i];
-    return fold(lane);
-}
-
 static double sum_mags(const float *x, size_t n)
 {
     double lane[LANES] = { 0 };
@@ -357,17 +345,5 @@ static double sum_mags(const float *x, size_t n)
             lane[l] += (double)float_of(bits_of(x[i + l]) & 0x7fffffffu);
     for (int l = 0; i < n; i++, l++)
         lane[l] += (double)float_of(bits_of(x[i]) & 0x7fffffffu);
-    return fold(lane);
-}
-
-static double dot(const float *x, const float *y, size_t n)
-{
-    double lane[LANES] = { 0 };
-    size_t i = 0;
-    for (; i + LANES <= n; i += LANES)
-        for (int l = 0; l < LANES; l++)
-            lane[l] += (double)x[i + l] * (double)y[i + l];
-    for (int l = 0; i < n; i++, l++)
-        lane[l] += (double)x[i] * (double)y[i];
     return fold(lane);
 }

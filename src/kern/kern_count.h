@@ -173,3 +173,78 @@ static void census(struct ldl_census *c, uint64_t *bins, const float *x, size_t 
             census_bins(bins, x + i, run, from, to - from, shift);
     }
 }
+
+/* ---- what a cut of v does to x: see reduce/high.h. All NaN of v are one magnitude, the largest ---- */
+
+static void squares_high(double *high_sum, double *on_sum, const float *restrict x,
+                         const float *restrict v, uint32_t sure, uint32_t at, size_t n)
+{
+    double high[LANES] = { 0 }, on[LANES] = { 0 };
+    for (size_t i = 0; i < n; i += LANES) {
+        size_t run = n - i < LANES ? n - i : LANES;
+        for (size_t l = 0; l < run; l++) {
+            uint32_t a = ldl_magnitude(v[i + l]), u = bits_of(x[i + l]);
+            double h = (double)float_of(u & (0u - (uint32_t)(a >= sure)));
+            double o = (double)float_of(u & (0u - (uint32_t)(a == at)));
+            high[l] += h * h;
+            on[l] += o * o;
+        }
+    }
+    *high_sum = fold(high);
+    *on_sum = fold(on);
+}
+
+/* As in bracket(). */
+#if defined __AVX512F__
+static size_t between_vectors(uint32_t *restrict index, const float *restrict v, uint32_t from,
+                              uint32_t at, uint32_t to, size_t n)
+{
+    const __m512i least = _mm512_set1_epi32((int)from), most = _mm512_set1_epi32((int)to);
+    const __m512i not = _mm512_set1_epi32((int)at), nan = _mm512_set1_epi32(LDL_MAG_NAN);
+    const __m512i mags = _mm512_set1_epi32(0x7fffffff), more = _mm512_set1_epi32(16);
+    __m512i lane = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+    size_t count = 0;
+    for (size_t i = 0; i < n; i += 16) {
+        __m512i a = _mm512_min_epu32(_mm512_and_si512(_mm512_loadu_si512(v + i), mags), nan);
+        uint32_t in = _mm512_cmpgt_epu32_mask(a, least) & _mm512_cmplt_epu32_mask(a, most) &
+                      _mm512_cmpneq_epu32_mask(a, not );
+        if (in)
+            _mm512_storeu_si512(index + count, _mm512_maskz_compress_epi32((__mmask16)in, lane));
+        count += (size_t)__builtin_popcount(in);
+        lane = _mm512_add_epi32(lane, more);
+    }
+    return count;
+}
+#endif
+
+static size_t between(uint32_t *restrict index, const float *restrict v, uint32_t from, uint32_t at,
+                      uint32_t to, size_t n)
+{
+    uint32_t first = from + 1, span = to > from ? to - from - 1 : 0;
+    size_t whole = 0, count = 0;
+#if defined __AVX512F__
+    whole = n / 16 * 16;
+    count = between_vectors(index, v, from, at, to, whole);
+#endif
+    for (size_t i = whole; i < n; i += COUNT_RUN) {
+        size_t run = n - i < COUNT_RUN ? n - i : COUNT_RUN;
+        uint32_t any = 0;
+        for (size_t l = 0; l < run; l++) {
+            uint32_t a = ldl_magnitude(v[i + l]);
+            any |= (uint32_t)(a - first < span) & (uint32_t)(a != at);
+        }
+        for (size_t l = 0; any && l < run; l++) {
+            uint32_t a = ldl_magnitude(v[i + l]);
+            index[count] = (uint32_t)(i + l);
+            count += (a - first < span) & (a != at);
+        }
+    }
+    return count;
+}
+
+static void gather(float *restrict o, const uint32_t *restrict index, const float *restrict x,
+                   size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        o[i] = x[index[i]];
+}

@@ -1,7 +1,7 @@
 /* kern_level.c -- the kernel table of one SIMD level. Compiled once per level with its own -march
  * and -DLDL_LEVEL=v2 (v3, v4, base); kern.c chooses among the tables. */
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "kern/kern_elect.h"
+#include "kern/kern_gram.h"
 
 #define PASTE2(a, b) a##b
 #define PASTE(a, b)  PASTE2(a, b)
@@ -73,8 +73,7 @@ const struct ldl_kern PASTE(ldl_kern_, LDL_LEVEL) = {
     .band_find = band_find,
     .sum_squares = sum_squares,
     .sum_mags = sum_mags,
-    .dot = dot,
-    .dots = dots,
+    .gram = gram,
     .sums_above = sums_above,
     .magnitudes = magnitudes,
     .bracket = bracket,

@@ -7,7 +7,7 @@
  *
  * t is not limited to 0 .. 1. slerp.c is PaddleNLP's: two models and, besides, a base. */
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "method/method.h"
+#include "method/gram.h"
 
 #include <math.h>
 
@@ -22,17 +22,16 @@ static const struct ldl_param params[] = {
 static void fact(const struct ldl_kern *k, const void *params_in, const struct ldl_runs *run,
                  double *f)
 {
+    const float *const v[] = { run->base, run->t[0] };
     (void)params_in;
-    f[0] = k->sum_squares(run->base, run->n);
-    f[1] = k->sum_squares(run->t[0], run->n);
-    f[2] = k->dot(run->base, run->t[0], run->n);
+    k->gram(f, v, 2, run->n);
 }
 
 static void solve(const void *params_in, size_t m, const double *sums, double *plain)
 {
     const struct arc *p = params_in;
-    double n0 = sqrt(sums[0]), n1 = sqrt(sums[1]), t = p->t;
-    double d = sums[2] / ((n0 > 1e-8 ? n0 : 1) * (n1 > 1e-8 ? n1 : 1));
+    double n0 = ldl_gram_norm(sums, 0), n1 = ldl_gram_norm(sums, 1), t = p->t;
+    double d = ldl_gram_at(sums, 0, 1) / ((n0 > 1e-8 ? n0 : 1) * (n1 > 1e-8 ? n1 : 1));
     (void)m;
     plain[0] = 1 - t;
     plain[1] = t;

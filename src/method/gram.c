@@ -9,20 +9,11 @@ double ldl_gram_norm(const double *gram, size_t i)
     return sqrt(ldl_gram_at(gram, i, i));
 }
 
-void ldl_gram_fill(const struct ldl_kern *k, const float *const *v, size_t vectors, size_t n,
-                   double *gram)
-{
-    for (size_t j = 0; j < vectors; j++, gram += j) {
-        k->dots(gram, v[j], v, j, n);
-        gram[j] = k->sum_squares(v[j], n);
-    }
-}
-
 void ldl_gram_changes(const struct ldl_kern *k, const struct ldl_runs *run, double *gram)
 {
     for (size_t i = 0; run->base && i < run->m; i++)
         k->sub(run->t[i], run->base, run->n);
-    ldl_gram_fill(k, (const float *const *)run->t, run->m, run->n, gram);
+    k->gram(gram, (const float *const *)run->t, run->m, run->n);
 }
 
 double ldl_gram_dot(const double *gram, size_t vectors, const double *a, const double *b)

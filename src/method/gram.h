@@ -9,8 +9,8 @@
 
 #include "method/method.h"
 
-/* Most models of such a method: its facts are doubles for each pair and block, 4 KB at 32 models. */
-enum { LDL_GRAM_MODELS = 32 };
+/* Most models of such a method, which may add a base: its facts are doubles for each pair and block, 4 KB at 32 models. */
+enum { LDL_GRAM_MODELS = LDL_GRAM_MOST - 1 };
 
 static inline size_t ldl_gram_facts(size_t vectors)
 {
@@ -23,9 +23,7 @@ static inline double ldl_gram_at(const double *gram, size_t i, size_t j)
 /* |v_i| */
 double ldl_gram_norm(const double *gram, size_t i);
 
-void ldl_gram_fill(const struct ldl_kern *k, const float *const *v, size_t vectors, size_t n,
-                   double *gram);
-/* The same of run->t[i] (- run->base, when there is one; run->t is overwritten). */
+/* Of run->t[i] (- run->base, when there is one; run->t is overwritten). */
 void ldl_gram_changes(const struct ldl_kern *k, const struct ldl_runs *run, double *gram);
 /* (sum a_i v_i) . (sum b_i v_i) */
 double ldl_gram_dot(const double *gram, size_t vectors, const double *a, const double *b);

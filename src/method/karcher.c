@@ -17,7 +17,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { VECTORS = LDL_GRAM_MODELS + 1 };
+enum { VECTORS = LDL_GRAM_MOST };
 
 struct karcher {
     int64_t max_iter;
@@ -50,7 +50,7 @@ static void fact(const struct ldl_kern *k, const void *params_in, const struct l
     const float *v[VECTORS];
     size_t count = inputs(run, v);
     (void)params_in;
-    ldl_gram_fill(k, v, count, run->n, f);
+    k->gram(f, v, count, run->n);
     f[facts_of(run->m) - 1] = run->base ? 1 : 0;
 }
 

@@ -9,7 +9,7 @@
  * The factors are computed in f64 and rounded to f32. Where sin(theta) is as good as 0 (opposite
  * vectors and a threshold of 1 or more), the line is taken instead of noise. */
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "method/method.h"
+#include "method/gram.h"
 
 #include <math.h>
 
@@ -30,17 +30,15 @@ static void fact(const struct ldl_kern *k, const void *params_in, const struct l
                  double *f)
 {
     (void)params_in;
-    f[0] = k->sum_squares(run->t[0], run->n);
-    f[1] = k->sum_squares(run->t[1], run->n);
-    f[2] = k->dot(run->t[0], run->t[1], run->n);
+    k->gram(f, (const float *const *)run->t, 2, run->n);
 }
 
 static void solve(const void *params_in, size_t m, const double *sums, double *plain)
 {
     const struct slerp *p = params_in;
-    double n0 = sqrt(sums[0]), n1 = sqrt(sums[1]), alpha = p->slerp_alpha;
+    double n0 = ldl_gram_norm(sums, 0), n1 = ldl_gram_norm(sums, 1), alpha = p->slerp_alpha;
     double by = (n0 > p->slerp_normalize_eps ? n0 : 1) * (n1 > p->slerp_normalize_eps ? n1 : 1);
-    double dot = sums[2] / by;
+    double dot = ldl_gram_at(sums, 0, 1) / by;
     (void)m;
     plain[0] = 1 - alpha;
     plain[1] = alpha;

@@ -400,27 +400,6 @@ static void reductions(void **state)
 {
     (void)state;
     EACH({
-        double lane[16] = { 0 };
-        for (size_t i = 0; i < n; i++)
-            lane[i % 16] += (double)x[i] * (double)y[i];
-        for (int width = 8; width; width /= 2)
-            for (int l = 0; l < width; l++)
-                lane[l] += lane[l + width];
-        double d = k->dot(x, y, n);
-        const float *const seven[] = { x, y, x, y, y, x, y };
-        double apart[7];
-        for (size_t count = 0; count <= 7; count++) {
-            k->dots(apart, y, seven, count, n);
-            for (size_t i = 0; i < count; i++) {
-                double one = k->dot(seven[i], y, n);
-                assert_true(apart[i] == one || (isnan(apart[i]) && isnan(one)));
-            }
-        }
-        assert_true(memcmp(&d, lane, sizeof d) == 0 || (isnan(d) && isnan(lane[0])));
-        double s = k->sum_squares(x, n);
-        double s2 = k->dot(x, x, n);
-        assert_true(memcmp(&s, &s2, sizeof s) == 0 || (isnan(s) && isnan(s2)));
-
         double mags[16] = { 0 };
         for (size_t i = 0; i < n; i++)
             mags[i % 16] += (double)fabsf(x[i]);
