@@ -13,7 +13,7 @@
 
 #include "work_help.h"
 
-enum { MOST = 300 * LDL_BLOCK + 77, MODELS = 3 };
+enum { MOST = 100 * LDL_BLOCK + 77, MODELS = 3 };
 
 static float base[MOST], model[MODELS][MOST], got[MOST], first_bits[MOST], v[MOST];
 static float t[MODELS][MOST];
