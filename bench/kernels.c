@@ -18,7 +18,8 @@ enum { N = 4096, REPEATS = 9, BINS = 4096, RANK = 16 };
 static struct {
     float x[N], y[N], z[N], left[RANK], right[RANK * N];
     double d[N], p[N];
-    uint32_t draw[N], bits[N / 32];
+    uint32_t draw[N], last[N], bits[N / 32];
+    uint16_t bin[N];
     uint64_t bins[BINS];
     unsigned char raw[8 * N];
 } m;
@@ -77,7 +78,11 @@ CASE(census, k->census(&census, m.bins, m.x, N, 0x3a000000u, 0x3c000000u, 14))
 CASE(bracket, sink = (double)k->bracket(&bracket, m.draw, m.x, N))
 CASE(sum_mags, sink = k->sum_mags(m.x, N))
 CASE(thin_sums, k->thin_sums(m.bits, m.x, m.draw, 1u << 31, m.d, m.d + 1, N))
-CASE(pack, k->pack(m.bits, m.draw, N))
+static struct ldl_survey survey;
+CASE(survey, k->survey(&survey, m.x, N))
+CASE(short_bins, sink = (double)k->short_bins(m.bin, m.draw, m.x, N, 0, 20))
+CASE(last_draws, k->last_draws(m.last, 0.5, 1e-10, N))
+CASE(stay, sink = k->stay(m.bits, m.x, m.draw, m.last, N))
 CASE(keep_bits, k->keep_bits(m.z, m.bits, 1, N))
 CASE(keep_high, k->keep_high(m.z, m.x, 0x3b000000u, N))
 CASE(squares_high, k->squares_high(m.d, m.d + 1, m.x, m.y, 0x3b040000u, 0x3b010000u, N))
@@ -124,7 +129,10 @@ static const struct row {
     { "bracket", run_bracket, 4 },
     { "sum_mags", run_sum_mags, 4 },
     { "thin_sums", run_thin_sums, 8 },
-    { "pack", run_pack, 4 },
+    { "survey", run_survey, 4 },
+    { "short_bins", run_short_bins, 6 },
+    { "last_draws", run_last_draws, 8 },
+    { "stay", run_stay, 12 },
     { "keep_bits", run_keep_bits, 4 },
     { "keep_high", run_keep_high, 12 },
     { "squares_high", run_squares_high, 8 },

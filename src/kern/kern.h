@@ -79,6 +79,13 @@ struct ldl_keep {
 /* Most vectors of a Gram matrix: the lanes of all their pairs are on the stack. */
 enum { LDL_GRAM_MOST = 33 };
 
+/* What ldl_kern.survey tells of the magnitudes of a run: all bits of short ones; the smallest that is not 0
+ * (LDL_MAG_LAST where all are) and the largest; how many are not short. */
+struct ldl_survey {
+    uint32_t bits, least, most, others;
+};
+enum { LDL_ZERO_BINS = 8 };
+
 struct ldl_kern {
     const char *level; /* "v2", "v3", "v4", "base" */
 
@@ -166,21 +173,28 @@ struct ldl_kern {
     void (*keep_each)(float *x, const uint32_t *draw, const double *p, int rescale, size_t n);
     /* The same by a table of LDL_SHORTS, for elements whose magnitudes are short. */
     void (*keep_short)(float *x, const uint32_t *draw, const struct ldl_keep *keep, size_t n);
-    /* on = draw < 2^32 * (p + step * rank2), as 1 or 0; x = on ? x : 0. rank2 below 2^31; see row.h. */
-    void (*keep_ranked)(float *x, uint32_t *on, const uint32_t *draw, const uint32_t *rank2,
-                        double p, double step, size_t n);
+    /* r = the largest draw below 2^32 * (p + step * r), which is above 0; r below 2^31 is twice a rank: see
+     * row.h. */
+    void (*last_draws)(uint32_t *r, double p, double step, size_t n);
+    /* Bit i is draw <= last, in bits[i / 32], the lowest first; the last word is filled with zeros. sum_mags() of
+     * x where it is set, and of 0 elsewhere. */
+    double (*stay)(uint32_t *bits, const float *x, const uint32_t *draw, const uint32_t *last,
+                   size_t n);
     /* x = bit i ? x * factor : 0; bit i is in bits[i / 32], the lowest first. */
     void (*keep_bits)(float *x, const uint32_t *bits, float factor, size_t n);
 
-    /* The other way: bits of on, which is 0 or 1; the last word is filled with zeros. */
-    void (*pack)(uint32_t *bits, const uint32_t *on, size_t n);
-    /* Bits of draw <= last, and sum_mags() of x: of all elements, and of those with a bit. draw is
+    /* Bits of draw <= last, as by stay(), and sum_mags() of x: of all elements, and of those with a bit. draw is
      * overwritten. */
     void (*thin_sums)(uint32_t *bits, const float *x, uint32_t *draw, uint32_t last, double *all,
                       double *kept, size_t n);
     /* bin = 0 where x is 0, else 1 + (magnitude - lo >> shift), within 1 .. last; last below 2^16. */
     void (*mag_bins)(uint16_t *bin, const float *x, size_t n, uint32_t lo, int shift,
                      uint32_t last);
+    void (*survey)(struct ldl_survey *s, const float *x, size_t n);
+    /* bin = i % LDL_ZERO_BINS where x is 0, else LDL_ZERO_BINS + (magnitude >> shift) - first, which is below
+     * 2^16. others: the i of those that are not short, ascending; their number. */
+    size_t (*short_bins)(uint16_t *bin, uint32_t *others, const float *x, size_t n, uint32_t first,
+                         int shift);
 
     /* Philox4x32-10, 512 draws from each 64 blocks. Element 512*g + r: word r/64 % 4 of the block with
      * counter { b low, b high, c2, c3 }, b = 64*g + r%64, under key { k0, k1 }; rotated by 16 bits where

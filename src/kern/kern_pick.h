@@ -64,14 +64,40 @@ static void keep_short(float *restrict x, const uint32_t *restrict draw,
     }
 }
 
-static void keep_ranked(float *restrict x, uint32_t *restrict on, const uint32_t *restrict draw,
-                        const uint32_t *restrict rank2, double p, double step, size_t n)
+/* 2^52 leaves no bits for a fraction: what is added to it is rounded to a whole number. */
+static void last_draws(uint32_t *r, double p, double step, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
-        double below = (p + step * (double)(int32_t)rank2[i]) * 0x1p32;
-        on[i] = (uint32_t)((double)draw[i] < below);
-        x[i] = float_of(bits_of(x[i]) & (0u - on[i]));
+        double below = (p + step * (double)(int32_t)r[i]) * 0x1p32;
+        below = below < 0x1p32 ? below : 0x1p32;
+        double whole = below + 0x1p52;
+        uint64_t u;
+        memcpy(&u, &whole, sizeof u);
+        r[i] = (uint32_t)(u - (uint64_t)(whole - 0x1p52 >= below));
     }
+}
+
+/* The sum is taken in the lanes and the order of sum_mags(). */
+static double stay(uint32_t *restrict bits, const float *restrict x, const uint32_t *restrict draw,
+                   const uint32_t *restrict last, size_t n)
+{
+    double lane[LANES] = { 0 };
+    for (size_t i = 0; i < n; i += 32) {
+        size_t run = n - i < 32 ? n - i : 32;
+        uint32_t on[32] = { 0 }, mag[32] = { 0 }, word = 0;
+        for (size_t l = 0; l < run; l++) {
+            on[l] = (uint32_t)(draw[i + l] <= last[i + l]);
+            mag[l] = bits_of(x[i + l]) & 0x7fffffffu & (0u - on[l]);
+        }
+        for (uint32_t l = 0; l < 32; l++)
+            word |= on[l] << l;
+        bits[i / 32] = word;
+        for (size_t l = 0; l < LANES; l++)
+            lane[l] += (double)float_of(mag[l]);
+        for (size_t l = 0; l < LANES; l++)
+            lane[l] += (double)float_of(mag[LANES + l]);
+    }
+    return fold(lane);
 }
 
 /* Word by word, so that a word's bits go to lanes by constant shifts. */
@@ -113,4 +139,47 @@ static void mag_bins(uint16_t *restrict bin, const float *restrict x, size_t n, 
         b = b < last ? b : last;
         bin[i] = (uint16_t)(a ? b : 0);
     }
+}
+
+/* ---- rows of short magnitudes ---- */
+
+static inline uint32_t not_short(uint32_t mag)
+{
+    return (uint32_t)((mag & ((1u << LDL_SHORT_SHIFT) - 1)) != 0);
+}
+
+static void survey(struct ldl_survey *s, const float *x, size_t n)
+{
+    uint32_t bits = 0, least = LDL_MAG_LAST, most = 0, others = 0;
+    for (size_t i = 0; i < n; i++) {
+        uint32_t a = ldl_magnitude(x[i]), other = not_short(a), b = a ? a : LDL_MAG_LAST;
+        bits |= a & (other - 1);
+        least = b < least ? b : least;
+        most = a > most ? a : most;
+        others += other;
+    }
+    *s = (struct ldl_survey){ bits, least, most, others };
+}
+
+/* What is 0 is in several bins, so that who counts need not wait for the count of the 0 before. */
+static size_t short_bins(uint16_t *restrict bin, uint32_t *restrict others, const float *restrict x,
+                         size_t n, uint32_t first, int shift)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < n; i += 32) {
+        size_t run = n - i < 32 ? n - i : 32;
+        uint32_t any = 0;
+        for (size_t l = 0; l < run; l++) {
+            uint32_t a = ldl_magnitude(x[i + l]), none = 0u - (uint32_t)(a == 0);
+            uint32_t b = LDL_ZERO_BINS + (a >> shift) - first;
+            bin[i + l] = (uint16_t)((b & ~none) | (l % LDL_ZERO_BINS & none));
+            any |= a;
+        }
+        any = not_short(any);
+        for (size_t l = 0; any && l < run; l++) {
+            others[count] = (uint32_t)(i + l);
+            count += not_short(ldl_magnitude(x[i + l]));
+        }
+    }
+    return count;
 }

@@ -3,7 +3,11 @@
  * Magnitudes are counted in bins of 1/64 octave or less, for 16 octaves below the row's largest; 0 has a bin
  * of its own. The magnitudes of bf16 task vectors have few bits, so nearly every bin holds one
  * magnitude, and the counts before it are its rank: nothing is moved. Elements of bins that hold
- * several are sorted, each bin by itself. */
+ * several are sorted, each bin by itself.
+ *
+ * Where nearly all magnitudes are short (kern.h), bins are as wide as the lowest bit that one of these has, so
+ * that short ones are alone by construction: what a rank means is made once for each bin, and the few others
+ * are ranked one by one. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kern/row.h"
 #include "base/mem.h"
@@ -18,6 +22,9 @@ struct ldl_row_bins {
         uint32_t value, rank2; /* a magnitude that is in it; the rank, when it is the only one */
     } of[BINS];
     unsigned char mixed[BINS]; /* it is not the only one */
+    /* Of rows of nearly none but short magnitudes: elements that are not short; the rank of those that are, then
+     * their last draw. */
+    uint32_t more[BINS], last[BINS];
 };
 
 int ldl_row_room_make(struct ldl_row_room *room, size_t n)
@@ -188,6 +195,113 @@ void ldl_row_ranks(const struct ldl_kern *k, struct ldl_row_room *room, uint32_t
         rank_mixed(room, g.bins, rank2, x, n);
 }
 
+/* ---- the row, as draws ---- */
+
+/* How magnitudes of which nearly all are short are told apart by bins. */
+struct short_grid {
+    uint32_t bins, first;
+    int shift;
+};
+
+/* Nonzero: counting so pays. */
+static int short_grid_of(struct short_grid *g, const struct ldl_kern *k, const float *x, size_t n)
+{
+    struct ldl_survey s;
+    k->survey(&s, x, n);
+    g->shift = s.bits ? __builtin_ctz(s.bits) : LDL_SHORT_SHIFT;
+    g->first = s.least >> g->shift;
+    g->bins = LDL_ZERO_BINS;
+    if (s.most)
+        g->bins += (s.most >> g->shift) - g->first + 1;
+    return s.others <= n / 16 && g->bins <= BINS && g->bins <= 5 * n;
+}
+
+/* Those that are not short were counted as if they were. */
+static void count_shorts(struct ldl_row_bins *b, uint32_t bins, const uint16_t *bin, size_t n,
+                         const uint32_t *others, size_t nothers)
+{
+    size_t i = 0;
+    memset(b->count, 0, bins * sizeof *b->count);
+    memset(b->end, 0, bins * sizeof *b->end);
+    memset(b->more, 0, bins * sizeof *b->more);
+    for (; i + 2 <= n; i += 2) {
+        b->count[bin[i]]++;
+        b->end[bin[i + 1]]++;
+    }
+    if (i < n)
+        b->count[bin[i]]++;
+    for (i = 0; i < nothers; i++) {
+        b->count[bin[others[i]]]--;
+        b->more[bin[others[i]]]++;
+    }
+}
+
+/* The short ones of a bin are equal; those that are not short are larger, and come after them: at end[]. */
+static void rank_shorts(struct ldl_row_bins *b, uint32_t bins)
+{
+    uint32_t before = 0;
+    for (size_t at = 0; at < LDL_ZERO_BINS; at++)
+        before += b->count[at] + b->end[at];
+    for (size_t at = 0; at < LDL_ZERO_BINS; at++)
+        b->last[at] = before - 1;
+    for (size_t at = LDL_ZERO_BINS; at < bins; at++) {
+        uint32_t count = b->count[at] + b->end[at];
+        b->last[at] = 2 * before + count - 1;
+        b->end[at] = before + count;
+        before += count + b->more[at];
+    }
+}
+
+/* Of those that are not short. */
+static void last_of_others(const struct ldl_kern *k, struct ldl_row_room *room, uint32_t *last,
+                           size_t n, double p, double step)
+{
+    uint64_t *key = room->key;
+    size_t in_bin = 0; /* the first of the same bin */
+    if (n <= FEW)
+        insertion_sort(key, n);
+    else
+        radix_sort(key, room->tmp, n);
+    for (size_t first = 0, end; first < n; first = end) {
+        uint32_t bin = room->bin[(uint32_t)key[first]];
+        for (end = first + 1; end < n && key[end] >> 32 == key[first] >> 32;)
+            end++;
+        if (room->bin[(uint32_t)key[in_bin]] != bin)
+            in_bin = first;
+        uint32_t before = room->bins->end[bin] + (uint32_t)(first - in_bin);
+        uint32_t draw = 2 * before + (uint32_t)(end - first) - 1;
+        k->last_draws(&draw, p, step, 1);
+        for (size_t i = first; i < end; i++)
+            last[(uint32_t)key[i]] = draw;
+    }
+}
+
+void ldl_row_last(const struct ldl_kern *k, struct ldl_row_room *room, uint32_t *last,
+                  const float *x, size_t n, double p, double step)
+{
+    struct ldl_row_bins *b = room->bins;
+    uint32_t *others = (uint32_t *)room->tmp;
+    struct short_grid g;
+    if (!short_grid_of(&g, k, x, n)) {
+        ldl_row_ranks(k, room, last, x, n);
+        k->last_draws(last, p, step, n);
+        return;
+    }
+    size_t nothers = k->short_bins(room->bin, others, x, n, g.first, g.shift);
+    count_shorts(b, g.bins, room->bin, n, others, nothers);
+    rank_shorts(b, g.bins);
+    k->last_draws(b->last, p, step, g.bins);
+    for (size_t i = 0; i < n; i++)
+        last[i] = b->last[room->bin[i]];
+    for (size_t i = 0; i < nothers; i++)
+        room->key[i] = (uint64_t)ldl_magnitude(x[others[i]]) << 32 | others[i];
+    if (nothers)
+        last_of_others(k, room, last, nothers, p, step);
+}
+
+/* ---- bits ---- */
+
+/* Words at the ends may be those of other rows, too. */
 static void bits_or(uint32_t *bits, uint32_t word)
 {
     if (word)
@@ -197,10 +311,16 @@ static void bits_or(uint32_t *bits, uint32_t word)
 void ldl_bits_set(uint32_t *bits, uint64_t first, const uint32_t *from, size_t n)
 {
     unsigned shift = first % 32;
+    size_t words = (n + 31) / 32,
+           whole = (shift + n) / 32; /* to[1] .. to[whole-1] are the run's own */
     uint32_t *to = bits + first / 32;
-    for (size_t i = 0; i < (n + 31) / 32; i++) {
-        bits_or(&to[i], from[i] << shift);
-        if (shift)
-            bits_or(&to[i + 1], from[i] >> (32 - shift));
+    if (!n)
+        return;
+    bits_or(&to[0], from[0] << shift);
+    for (size_t i = 1; i < whole; i++)
+        to[i] = (uint32_t)(((uint64_t)from[i] << 32 | from[i - 1]) >> (32 - shift));
+    for (size_t i = LDL_MAX(whole, (size_t)1); i <= words; i++) {
+        uint32_t high = i < words ? from[i] << shift : 0;
+        bits_or(&to[i], shift ? high | from[i - 1] >> (32 - shift) : high);
     }
 }

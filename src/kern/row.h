@@ -23,6 +23,10 @@ uint64_t ldl_row_room_bytes(uint64_t n);
 void ldl_row_ranks(const struct ldl_kern *k, struct ldl_row_room *room, uint32_t *rank2,
                    const float *x, size_t n);
 
+/* last[i] = the largest draw with which x[i] stays: that of its rank, by k->last_draws. */
+void ldl_row_last(const struct ldl_kern *k, struct ldl_row_room *room, uint32_t *last,
+                  const float *x, size_t n, double p, double step);
+
 /* Sets bit first + i of `bits` (32 to a word, the lowest first) where bit i of `from` is set, for i < n; bits
  * of its last word from n on are zeros. Threads may set bits of one word at the same time. */
 void ldl_bits_set(uint32_t *bits, uint64_t first, const uint32_t *from, size_t n);

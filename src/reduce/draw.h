@@ -24,6 +24,16 @@ struct ldl_draw {
 
 void ldl_draw_init(struct ldl_draw *d, uint64_t seed, const char *tensor, uint32_t model);
 
+/* Draws of runs that follow each other, each made once: of the last run's group those of the next one are kept.
+ * Zeroed it is ready; all runs are of one ldl_draw and of at most LDL_DRAWS elements. */
+enum { LDL_DRAW_GROUP = 512, LDL_DRAWS = 4096 };
+struct ldl_draws {
+    uint64_t first, end; /* elements whose draws are here: whole groups */
+    uint32_t draw[LDL_DRAWS + LDL_DRAW_GROUP];
+};
+const uint32_t *ldl_draws_of(struct ldl_draws *s, const struct ldl_draw *d,
+                             const struct ldl_kern *k, uint64_t first, size_t n);
+
 static inline void ldl_draw(const struct ldl_draw *d, const struct ldl_kern *k, uint32_t *out,
                             uint64_t first, size_t n)
 {

@@ -48,8 +48,9 @@ struct state {
 
 struct acc {
     struct ldl_row_room room;
-    uint32_t *rank2;
-    uint32_t draw[LDL_BLOCK], on[LDL_BLOCK];
+    uint32_t *last; /* of a row: the largest draws with which elements stay */
+    struct ldl_draws draws;
+    uint32_t bits[LDL_BLOCK / 32];
 };
 
 static int check(const void *params_in, struct ldl_err *err)
@@ -150,7 +151,7 @@ static void acc_end(void *acc)
 {
     struct acc *a = acc;
     ldl_row_room_free(&a->room);
-    ldl_free(a->rank2);
+    ldl_free(a->last);
 }
 
 static int acc_begin(void *state, void *acc, struct ldl_err *err)
@@ -159,8 +160,8 @@ static int acc_begin(void *state, void *acc, struct ldl_err *err)
     struct acc *a = acc;
     size_t n = (size_t)ldl_rows_longest(st->rows.cols);
     ldl_rows_join(&st->rows);
-    a->rank2 = ldl_alloc(n * sizeof *a->rank2);
-    return a->rank2 && ldl_row_room_make(&a->room, n) == 0 ? 0 : ldl_oom(err);
+    a->last = ldl_alloc(n * sizeof *a->last);
+    return a->last && ldl_row_room_make(&a->room, n) == 0 ? 0 : ldl_oom(err);
 }
 
 struct context {
@@ -175,12 +176,6 @@ static uint64_t bit_of(const struct state *st, uint64_t element)
     return element + LDL_BLOCK - st->at;
 }
 
-static void set_bits(struct state *st, struct acc *a, uint64_t first, size_t n)
-{
-    st->k->pack(a->draw, a->on, n);
-    ldl_bits_set(st->bits, bit_of(st, first), a->draw, n);
-}
-
 static void decide_row(void *context, const struct ldl_row *row)
 {
     struct state *st = ((struct context *)context)->st;
@@ -190,20 +185,17 @@ static void decide_row(void *context, const struct ldl_row *row)
         p -= st->p.epsilon;
         step = st->p.epsilon / (double)(row->n - 1); /* of half a rank */
     }
-    ldl_row_ranks(st->k, &a->room, a->rank2, row->x, row->n);
+    ldl_row_last(st->k, &a->room, a->last, row->x, row->n, p, step);
     for (size_t at = 0; at < row->n; at += LDL_BLOCK) {
         size_t n = LDL_MIN(row->n - at, (size_t)LDL_BLOCK);
-        float *x = row->x + at;
         uint64_t first = row->first + at;
         int is_here = first + n > st->at && first < st->at + st->stretch;
         if (!is_here && !st->measure)
             continue;
-        ldl_draw(&st->draw, st->k, a->draw, first, n);
-        st->k->keep_ranked(x, a->on, a->draw, a->rank2 + at, p, step, n);
+        const uint32_t *draw = ldl_draws_of(&a->draws, &st->draw, st->k, first, n);
+        sum += st->k->stay(a->bits, row->x + at, draw, a->last + at, n);
         if (is_here)
-            set_bits(st, a, first, n);
-        if (st->measure)
-            sum += st->k->sum_mags(x, n);
+            ldl_bits_set(st->bits, bit_of(st, first), a->bits, n);
     }
     if (!st->measure)
         return;

@@ -1,12 +1,13 @@
 /* test_kern_pick.c -- the kernels of kern_pick.h, and kern/row.c. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "unit/kern_help.h"
+#include "base/mem.h"
 #include "kern/row.h"
 #include "kern/tally.h"
 
 static void ranked(void **state)
 {
-    static uint32_t draw[ROOM], rank2[ROOM], on[ROOM], bits[ROOM / 32 + 1], some[ROOM / 32 + 1];
+    static uint32_t draw[ROOM], rank2[ROOM], last[ROOM], bits[ROOM / 32 + 2], some[ROOM / 32 + 2];
     struct ldl_row_room room;
     (void)state;
     assert_int_equal(ldl_row_room_make(&room, ROOM), 0);
@@ -25,21 +26,23 @@ static void ranked(void **state)
             }
             assert_int_equal(rank2[i], 2 * below + equal - 1);
         }
-        memcpy(got, x, n * 4);
-        k->keep_ranked(got, on, draw, rank2, 0.2, 0.3 / (double)(n + 1), n);
+        double step = 0.3 / (double)(n + 1);
+        memcpy(last, rank2, n * 4);
+        k->last_draws(last, 0.2, step, n);
+        for (size_t i = 0; i < n; i += 3) /* those that decide */
+            draw[i] = last[i] + (uint32_t)(i % 2);
         memset(bits, 0, sizeof bits);
-        k->pack(some, on, n / 2); /* in two parts, which share a word */
+        k->stay(some, x, draw, last, n / 2); /* in two parts, which share a word */
         ldl_bits_set(bits, off, some, n / 2);
-        k->pack(some, on + n / 2, n - n / 2);
+        k->stay(some, x + n / 2, draw + n / 2, last + n / 2, n - n / 2);
         ldl_bits_set(bits, off + n / 2, some, n - n / 2);
         for (size_t i = 0; i < n; i++) {
-            double p = 0.2 + 0.3 / (double)(n + 1) * rank2[i];
-            int stays = (double)draw[i] < p * 4294967296.0;
-            want[i] = stays ? x[i] : 0.0f;
-            assert_int_equal(on[i], stays);
+            int stays = (double)draw[i] < (0.2 + step * rank2[i]) * 4294967296.0;
+            got[i] = stays ? x[i] : 0.0f;
             assert_int_equal(bits[(off + i) / 32] >> (off + i) % 32 & 1, stays);
         }
-        same(got, want, n, "keep_ranked", k->level);
+        double sum = k->stay(some, x, draw, last, n), want_sum = k->sum_mags(got, n);
+        assert_true(sum == want_sum || (isnan(sum) && isnan(want_sum)));
 
         for (size_t i = 0; i < n / 32 + 1; i++)
             some[i] = next() << 16 ^ next() >> 3;
@@ -167,6 +170,102 @@ static void ranks_by_bin(void **state)
     ldl_row_room_free(&room);
 }
 
+/* Probabilities at both ends, and those that make whole numbers of draws. */
+static void last_draws(void **state)
+{
+    static const double ps[] = { 0x1p-40, 0x1p-32, 0x1p-31, 0.25, 0.3, 1 - 0x1p-53, 1 };
+    static const double steps[] = { 0, 0x1p-34, 1e-7 };
+    static uint32_t r[ROOM];
+    (void)state;
+    EACH({
+        for (size_t t = 0; t < 3 * LDL_COUNT(ps); t++) {
+            double p = ps[t / 3], step = steps[t % 3];
+            for (size_t i = 0; i < n; i++)
+                r[i] = (uint32_t)(i + off);
+            k->last_draws(r, p, step, n);
+            for (size_t i = 0; i < n; i++) {
+                double below = (p + step * (double)(i + off)) * 4294967296.0;
+                assert_true((double)r[i] < below);
+                assert_true(r[i] == 0xffffffffu || !((double)r[i] + 1 < below));
+            }
+        }
+    })
+}
+
+/* Rows of short magnitudes, with none and some that are not; kind 5: all 0; 6: NaN and infinities. */
+static float short_row(int kind, size_t i)
+{
+    float g = (float)(int32_t)next() * 0x1p-31f, fine = (float)((int)(g * 90)) * 0x1p-14f;
+    uint32_t other = next() >> 16;
+    switch (kind) {
+    case 0: return fine;
+    case 1: return other % 40 ? fine : from_bits(to_bits(fine) + other % 7 * 100);
+    case 2: return other % 20 ? ldexpf(fine, -(int)(i % 6)) : g * 0.01f;
+    case 3: return other % 3 ? 0.0f : ldexpf(fine, (int)(i % 9));
+    case 4: return from_bits(0x3c000000u + other % 500);
+    case 5: return other % 2 ? 0.0f : -0.0f;
+    default: return other % 30 ? fine : other % 4 ? INFINITY : from_bits(0xffc00000u + other);
+    }
+}
+
+static void last_by_bin(void **state)
+{
+    static const size_t sizes[] = { 1, 2, 7, 33, 896, 4000 };
+    static uint32_t got_last[4000], want_last[4000];
+    static float x[4000];
+    struct ldl_row_room room;
+    (void)state;
+    assert_int_equal(ldl_row_room_make(&room, 4000), 0);
+    for (const struct ldl_kern *const *k = ldl_kern_all(); *k; k++)
+        for (size_t t = 0; t < 7 * LDL_COUNT(sizes); t++) {
+            size_t n = sizes[t / 7];
+            double step = 0.3 / (double)(n + 1);
+            for (size_t i = 0; i < n; i++)
+                x[i] = short_row((int)(t % 7), i);
+            ldl_row_ranks(*k, &room, want_last, x, n);
+            (*k)->last_draws(want_last, 0.2, step, n);
+            ldl_row_last(*k, &room, got_last, x, n, 0.2, step);
+            for (size_t i = 0; i < n; i++)
+                assert_int_equal(got_last[i], want_last[i]);
+        }
+    ldl_row_room_free(&room);
+}
+
+static void surveyed(void **state)
+{
+    static uint32_t others[ROOM];
+    static uint16_t bin[ROOM];
+    (void)state;
+    EACH({
+        struct ldl_survey s;
+        uint32_t bits = 0;
+        uint32_t least = LDL_MAG_LAST;
+        uint32_t most = 0;
+        size_t count = 0;
+        for (size_t i = 0; i < n; i++) {
+            got[i] = i % 5 ? from_bits(to_bits(x[i]) & ~0x7fffu) : x[i];
+            uint32_t mag = ldl_magnitude(got[i]);
+            bits |= mag & 0x7fff ? 0 : mag;
+            least = mag && mag < least ? mag : least;
+            most = mag > most ? mag : most;
+        }
+        k->survey(&s, got, n);
+        size_t have = k->short_bins(bin, others, got, n, least >> 16, 16);
+        for (size_t i = 0; i < n; i++) {
+            uint32_t mag = ldl_magnitude(got[i]);
+            uint32_t b = LDL_ZERO_BINS + (mag >> 16) - (least >> 16);
+            if (mag & 0x7fff)
+                assert_int_equal(others[count++], i);
+            assert_int_equal(bin[i], mag ? b : i % LDL_ZERO_BINS);
+        }
+        assert_int_equal(have, count);
+        assert_int_equal(s.others, count);
+        assert_int_equal(s.bits, bits);
+        assert_int_equal(s.least, least);
+        assert_int_equal(s.most, most);
+    })
+}
+
 static void bin_numbers(void **state)
 {
     static uint16_t bin[ROOM];
@@ -218,6 +317,8 @@ int main(void)
         cmocka_unit_test(bands),       cmocka_unit_test(ranked),
         cmocka_unit_test(thinned),     cmocka_unit_test(ranks_by_bin),
         cmocka_unit_test(bin_numbers), cmocka_unit_test(kept_by_table),
+        cmocka_unit_test(last_draws),  cmocka_unit_test(last_by_bin),
+        cmocka_unit_test(surveyed),
     };
     return cmocka_run_group_tests_name("kern_pick", tests, fill, NULL);
 }

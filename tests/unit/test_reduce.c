@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "reduce/cut.h"
+#include "reduce/draw.h"
 #include "reduce/kth.h"
 #include "reduce/ranks.h"
 
@@ -370,13 +371,33 @@ static void ranks_of_many(void **state)
     }
 }
 
+/* Runs that follow each other, overlap, go back, and are far apart. */
+static void draws_of_runs(void **state)
+{
+    static const size_t lengths[] = { 1, 896, 4096, 511, 512, 513, 3, 4096 };
+    static struct ldl_draws draws;
+    static uint32_t want[LDL_DRAWS];
+    const struct ldl_kern *k = ldl_kern_all()[0];
+    struct ldl_draw draw;
+    uint64_t at = 0;
+    (void)state;
+    ldl_draw_init(&draw, 77, "a.weight", 2);
+    for (size_t i = 0; i < 300; i++) {
+        size_t n = lengths[next() >> 8 & 7];
+        ldl_draw(&draw, k, want, at, n);
+        assert_memory_equal(ldl_draws_of(&draws, &draw, k, at, n), want, n * sizeof *want);
+        at += i % 7 ? n : next() >> 12;
+        at -= i % 11 == 5 ? LDL_MIN(at, (uint64_t)700) : 0;
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(kth),           cmocka_unit_test(kth_is_quick),
         cmocka_unit_test(ranks_exact),   cmocka_unit_test(nan_shows_in_the_sum),
         cmocka_unit_test(ranks_of_many), cmocka_unit_test(cuts),
-        cmocka_unit_test(most_exact),
+        cmocka_unit_test(most_exact),    cmocka_unit_test(draws_of_runs),
     };
     return cmocka_run_group_tests_name("reduce", tests, NULL, NULL);
 }
