@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-enum { RUN = 32, LOW_BITS = (1 << LDL_SHORT_SHIFT) - 1 };
+enum { FIRST_SLOTS = 4096, RUN = 32, TOGETHER = 16, LOW_BITS = (1 << LDL_SHORT_SHIFT) - 1 };
 
 static inline uint32_t bits_of(float x)
 {
@@ -92,6 +92,14 @@ static int resize(struct ldl_tally *t, uint32_t slots)
     return 0;
 }
 
+uint64_t ldl_tally_bytes(uint64_t distinct)
+{
+    uint64_t slots = FIRST_SLOTS;
+    while (slots < 2 * distinct)
+        slots *= 2;
+    return slots * (sizeof(uint32_t) + sizeof(uint64_t));
+}
+
 static int insert(struct ldl_tally *t, uint32_t mag)
 {
     if (t->used == LDL_TALLY_MOST) {
@@ -107,7 +115,7 @@ static int insert(struct ldl_tally *t, uint32_t mag)
 
 static int add_long(struct ldl_tally *t, const float *x, size_t n)
 {
-    if (!t->slots && resize(t, 4096))
+    if (!t->slots && resize(t, FIRST_SLOTS))
         return -1;
     for (size_t i = 0; i < n && !t->full; i++) {
         uint32_t mag = ldl_magnitude(x[i]), at = slot_of(t, mag);
@@ -213,7 +221,7 @@ void ldl_tally_free(struct ldl_tally *t)
 
 void ldl_stairs_index(struct ldl_stairs *s)
 {
-    uint32_t c = 0;
+    uint32_t c = 0, most = 1;
     for (uint32_t top = 0; top < LDL_STAIR_TOPS; top++) {
         uint32_t first = top << LDL_STAIR_SHIFT;
         while (c + 1 < s->cells && s->edge[c + 1] <= first)
@@ -221,6 +229,10 @@ void ldl_stairs_index(struct ldl_stairs *s)
         s->start[top] = c;
     }
     s->start[LDL_STAIR_TOPS] = s->cells - 1;
+    for (uint32_t top = 0; top < LDL_STAIR_TOPS; top++)
+        most = LDL_MAX(most, s->start[top + 1] - s->start[top] + 1);
+    for (s->steps = 0; most > 1; most -= most / 2)
+        s->steps++;
 }
 
 /* The last cell whose edge is not above the magnitude. */
@@ -236,16 +248,56 @@ static inline uint32_t cell_of(const struct ldl_stairs *s, uint32_t mag)
     return lo;
 }
 
-void ldl_stairs_count(const struct ldl_stairs *s, uint64_t *count, const float *x, size_t n)
+/* The cells of TOGETHER elements. Their searches wait for memory side by side, and as all take the same number of
+ * steps no branch is guessed; one after the other takes three times as long. */
+static inline void cells_of(const struct ldl_stairs *s, uint32_t *cell, const float *x)
 {
-    for (size_t i = 0; i < n; i++)
-        count[cell_of(s, ldl_magnitude(x[i]))]++;
+    uint32_t mag[TOGETHER], len[TOGETHER];
+    for (int i = 0; i < TOGETHER; i++) {
+        mag[i] = ldl_magnitude(x[i]);
+        uint32_t top = mag[i] >> LDL_STAIR_SHIFT;
+        cell[i] = s->start[top];
+        len[i] = s->start[top + 1] - cell[i] + 1;
+    }
+    for (int step = 0; step < s->steps; step++)
+        for (int i = 0; i < TOGETHER; i++) {
+            uint32_t half = len[i] / 2;
+            cell[i] += s->edge[cell[i] + half] <= mag[i] ? half : 0;
+            len[i] -= half;
+        }
+}
+
+static inline void count_one(uint32_t *count, uint32_t *over, uint32_t cell)
+{
+    if (++count[cell] == 0)
+        over[cell]++;
+}
+
+void ldl_stairs_count(const struct ldl_stairs *s, uint32_t *count, uint32_t *over, const float *x,
+                      size_t n)
+{
+    size_t i = 0;
+    for (; i + TOGETHER <= n; i += TOGETHER) {
+        uint32_t cell[TOGETHER];
+        cells_of(s, cell, x + i);
+        for (int k = 0; k < TOGETHER; k++)
+            count_one(count, over, cell[k]);
+    }
+    for (; i < n; i++)
+        count_one(count, over, cell_of(s, ldl_magnitude(x[i])));
 }
 
 void ldl_stairs_map(const struct ldl_stairs *s, const double *value, double *out, const float *x,
                     size_t n)
 {
-    for (size_t i = 0; i < n; i++)
+    size_t i = 0;
+    for (; i + TOGETHER <= n; i += TOGETHER) {
+        uint32_t cell[TOGETHER];
+        cells_of(s, cell, x + i);
+        for (int k = 0; k < TOGETHER; k++)
+            out[i + k] = value[cell[k]];
+    }
+    for (; i < n; i++)
         out[i] = value[cell_of(s, ldl_magnitude(x[i]))];
 }
 

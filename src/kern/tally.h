@@ -37,6 +37,8 @@ void ldl_tally_join_shorts(struct ldl_tally *t, struct ldl_tally *from);
 size_t ldl_tally_distinct(const struct ldl_tally *t);
 size_t ldl_tally_pairs(const struct ldl_tally *t, uint32_t *key, uint64_t *count);
 void ldl_tally_free(struct ldl_tally *t);
+/* What a tally of so many distinct magnitudes takes without its table, and half of that more while it grows. */
+uint64_t ldl_tally_bytes(uint64_t distinct);
 
 enum { LDL_STAIR_TOPS = 1 << 16, LDL_STAIR_SHIFT = 15 };
 
@@ -44,11 +46,13 @@ struct ldl_stairs {
     uint32_t *edge; /* cells entries, ascending, edge[0] == 0 */
     uint32_t cells;
     uint32_t *start; /* LDL_STAIR_TOPS + 1: the cell of the first magnitude with these top bits */
+    int steps;       /* of a search among the cells with the same top bits */
 };
-/* Fills start[] from edge[]. */
+/* Fills start[] and steps from edge[]. */
 void ldl_stairs_index(struct ldl_stairs *s);
-/* count[cell of |x[i]|]++ */
-void ldl_stairs_count(const struct ldl_stairs *s, uint64_t *count, const float *x, size_t n);
+/* count[cell of |x[i]|]++; when one is 2^32 again, over[that cell]++, which may be NULL for fewer elements. */
+void ldl_stairs_count(const struct ldl_stairs *s, uint32_t *count, uint32_t *over, const float *x,
+                      size_t n);
 /* out[i] = value[cell of |x[i]|] */
 void ldl_stairs_map(const struct ldl_stairs *s, const double *value, double *out, const float *x,
                     size_t n);

@@ -2,21 +2,28 @@
  *
  * Invariants of the staircase: (1) edges ascend, and no element is below edge[0], so each has a cell;
  * (2) a finished cell is one magnitude, or holds at most n >> HEAVY_SHIFT elements; (3) at most
- * MOST_CELLS cells: light neighbours are joined while they stay light, and splitting stops at the
- * limit, to go on in the next round. */
+ * most_cells() cells: light neighbours are joined while they stay light, and what room that leaves is
+ * shared by those that are split. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "reduce/ranks.h"
 #include "base/mem.h"
 
 #include <string.h>
 
-enum { HEAVY_SHIFT = 19, MOST_CELLS = 1 << 21 };
+enum { HEAVY_SHIFT = 19, USUAL_CELLS = 1 << 20 };
 
 /* Are short magnitudes counted in tables? For fewer elements clearing the tables and reading them costs more; for
  * more a count may overflow. */
 static int in_tables(uint64_t n)
 {
     return n >= LDL_SHORTS && n <= UINT32_MAX;
+}
+
+/* No more cells than this are ever counted. Of joined cells there are at most half as many, and of those that must be
+ * split at most a quarter, so that there is room. */
+static uint64_t most_cells(uint64_t n)
+{
+    return LDL_MIN(2 * n + LDL_STAIR_TOPS, (uint64_t)2 * USUAL_CELLS);
 }
 
 void ldl_ranks_begin(struct ldl_ranks *r, uint64_t n)
@@ -40,21 +47,24 @@ int ldl_ranks_acc_begin(const struct ldl_ranks *r, struct ldl_ranks_acc *a, stru
     if (!r->refining)
         return in_tables(r->n) && ldl_tally_shorts(&a->tally) ? ldl_oom(err) : 0;
     a->count = ldl_calloc(r->stairs.cells, sizeof *a->count);
-    return a->count ? 0 : ldl_oom(err);
+    if (r->n > UINT32_MAX)
+        a->over = ldl_calloc(r->stairs.cells, sizeof *a->over);
+    return a->count && (a->over || r->n <= UINT32_MAX) ? 0 : ldl_oom(err);
 }
 
 void ldl_ranks_acc_end(struct ldl_ranks_acc *a)
 {
     ldl_tally_free(&a->tally);
     ldl_free(a->count);
-    a->count = NULL;
+    ldl_free(a->over);
+    a->count = a->over = NULL;
 }
 
 int ldl_ranks_scan(struct ldl_ranks *r, struct ldl_ranks_acc *a, const float *x, size_t n,
                    struct ldl_err *err)
 {
     if (r->refining) {
-        ldl_stairs_count(&r->stairs, a->count, x, n);
+        ldl_stairs_count(&r->stairs, a->count, a->over, x, n);
         return 0;
     }
     if (atomic_load_explicit(&r->crowded, memory_order_relaxed))
@@ -66,32 +76,17 @@ int ldl_ranks_scan(struct ldl_ranks *r, struct ldl_ranks_acc *a, const float *x,
     return 0;
 }
 
-/* Takes over edge and count (one for each cell) as the final table. */
-static int finish(struct ldl_ranks *r, uint32_t *edge, const uint64_t *count, uint32_t cells,
-                  struct ldl_err *err)
+/* From the cells' edges and, in rank[], how many elements each holds. */
+static void finish(struct ldl_ranks *r)
 {
-    uint64_t above = 0; /* elements with a larger magnitude */
-    double *rank = ldl_alloc(cells * sizeof *rank);
-    uint32_t *start = r->stairs.start;
-    if (!start)
-        start = ldl_alloc((LDL_STAIR_TOPS + 1) * sizeof *start);
-    if (!rank || !start) {
-        ldl_free(rank);
-        if (start != r->stairs.start)
-            ldl_free(start);
-        return ldl_oom(err);
+    double above = 0; /* elements with a larger magnitude: whole numbers, far below 2^53 */
+    for (uint32_t c = r->stairs.cells; c-- > 0;) {
+        double count = r->rank[c];
+        r->rank[c] = above + (count > 0 ? (count - 1) / 2 : 0);
+        above += count;
     }
-    for (uint32_t c = cells; c-- > 0;) {
-        rank[c] = (double)above + (count[c] ? (double)(count[c] - 1) / 2 : 0);
-        above += count[c];
-    }
-    if (r->stairs.edge != edge)
-        ldl_free(r->stairs.edge);
-    r->stairs = (struct ldl_stairs){ edge, cells, start };
     ldl_stairs_index(&r->stairs);
-    r->rank = rank;
     r->done = 1;
-    return 0;
 }
 
 /* ---- round 1: distinct magnitudes ---- */
@@ -145,6 +140,21 @@ static int start_refining(struct ldl_ranks *r, struct ldl_err *err)
     return 0;
 }
 
+static int finish_tally(struct ldl_ranks *r, const struct pairs *p, struct ldl_err *err)
+{
+    r->stairs.cells = (uint32_t)p->n;
+    r->stairs.edge = ldl_alloc(p->n * sizeof *r->stairs.edge);
+    r->stairs.start = ldl_alloc((LDL_STAIR_TOPS + 1) * sizeof *r->stairs.start);
+    r->rank = ldl_alloc(p->n * sizeof *r->rank);
+    if (!r->stairs.edge || !r->stairs.start || !r->rank)
+        return ldl_oom(err);
+    memcpy(r->stairs.edge, p->key, p->n * sizeof *p->key);
+    for (size_t i = 0; i < p->n; i++)
+        r->rank[i] = (double)p->count[i];
+    finish(r);
+    return 0;
+}
+
 static int solve_tally(struct ldl_ranks *r, struct ldl_ranks_acc *const *acc, size_t naccs,
                        struct ldl_err *err)
 {
@@ -173,9 +183,7 @@ static int solve_tally(struct ldl_ranks *r, struct ldl_ranks_acc *const *acc, si
         goto out;
     }
     r->mostly_short = in_tables(r->n) && short_elems(&p) >= r->n - r->n / 8;
-    rc = finish(r, p.key, p.count, (uint32_t)p.n, err);
-    if (rc == 0)
-        p.key = NULL;
+    rc = finish_tally(r, &p, err);
 out:
     ldl_free(p.key);
     ldl_free(p.count);
@@ -186,89 +194,136 @@ out:
 
 /* ---- later rounds: the staircase ---- */
 
-struct builder {
-    uint32_t *edge;
-    uint64_t *count;
-    uint32_t cells;
-    uint64_t heavy; /* most elements that a wide cell may hold */
-    int split;      /* a cell was, or must still be, split */
-};
-
 static uint64_t cell_end(const struct ldl_stairs *s, uint32_t c)
 {
     return c + 1 < s->cells ? s->edge[c + 1] : (uint64_t)1 << 31;
 }
 
-static void put(struct builder *b, uint32_t edge, uint64_t count)
+static uint64_t count_of(const struct ldl_ranks_acc *a, uint32_t c)
 {
-    b->edge[b->cells] = edge;
-    b->count[b->cells++] = count;
+    return a->count[c] + (a->over ? (uint64_t)a->over[c] << 32 : 0);
 }
 
-/* Cuts a heavy cell so that its parts would be light if its elements were spread evenly. */
-static void split(struct builder *b, uint32_t from, uint64_t to, uint64_t count, uint32_t room)
+static void set_count(struct ldl_ranks_acc *a, uint32_t c, uint64_t count)
 {
-    uint64_t width = to - from, parts = 2;
-    while (parts < 2 * count / b->heavy && parts < width)
-        parts *= 2;
-    parts = LDL_MIN(parts, (uint64_t)room);
-    uint64_t step = parts ? (width + parts - 1) / parts : width;
-    b->split = 1;
-    for (uint64_t at = from; at < to; at += step)
-        put(b, (uint32_t)at, at == from ? count : 0);
+    a->count[c] = (uint32_t)count;
+    if (a->over)
+        a->over[c] = (uint32_t)(count >> 32);
 }
 
-static void rebuild(struct builder *b, const struct ldl_stairs *s, const uint64_t *count)
+static int is_wide(const struct ldl_stairs *s, uint32_t c)
 {
-    int joinable = 0; /* the last cell put is light */
+    return cell_end(s, c) - s->edge[c] > 1;
+}
+
+/* Joins neighbours that are light together; how many of the cells left must be split. */
+static uint32_t join_light(struct ldl_stairs *s, struct ldl_ranks_acc *a, uint64_t heavy)
+{
+    uint32_t n = 0, split = 0;
     for (uint32_t c = 0; c < s->cells; c++) {
-        uint64_t width = cell_end(s, c) - s->edge[c];
-        if (count[c] > b->heavy && width > 1) {
-            uint32_t rest = s->cells - c;
-            split(b, s->edge[c], cell_end(s, c), count[c], MOST_CELLS - b->cells - rest);
-            joinable = 0;
-        } else if (joinable && b->count[b->cells - 1] + count[c] <= b->heavy) {
-            b->count[b->cells - 1] += count[c];
-        } else {
-            put(b, s->edge[c], count[c]);
-            joinable = count[c] <= b->heavy;
+        uint64_t here = count_of(a, c), before = n ? count_of(a, n - 1) : heavy;
+        if (here + before <= heavy && n) {
+            set_count(a, n - 1, here + before);
+            continue;
         }
+        split += here > heavy && is_wide(s, c);
+        s->edge[n] = s->edge[c];
+        set_count(a, n++, here);
     }
+    s->cells = n;
+    return split;
+}
+
+static uint32_t multiples(uint32_t from, uint64_t to, int shift)
+{
+    return (uint32_t)(((to - 1) >> shift) - (from >> shift) + ((from >> shift << shift) == from));
+}
+
+static uint32_t cut_evenly(uint32_t *edge, uint32_t from, uint64_t to, uint64_t room)
+{
+    uint64_t step = (to - from + room - 1) / room;
+    uint32_t n = 0;
+    for (uint64_t at = from; at < to; at += step)
+        edge[n++] = (uint32_t)at;
+    return n;
+}
+
+/* Magnitudes with zeros below get cells of their own: the difference of two f32 is a multiple of the unit of their
+ * last place, and the smaller the multiple, the more elements have it. */
+static uint32_t cut_at_zeros(uint32_t *edge, uint32_t from, uint64_t to, uint64_t room)
+{
+    uint32_t n = 0;
+    int shift = 1;
+    while (2 * (uint64_t)multiples(from, to, shift) + 1 > room)
+        shift++;
+    uint64_t step = (uint64_t)1 << shift;
+    edge[n++] = from;
+    for (uint64_t at = (from + step - 1) >> shift << shift; at < to; at += step) {
+        if (at > from)
+            edge[n++] = (uint32_t)at;
+        if (at + 1 < to)
+            edge[n++] = (uint32_t)(at + 1);
+    }
+    return n;
+}
+
+/* Cuts a cell into at most `room` >= 2 of them; how many. */
+static uint32_t cut(uint32_t *edge, uint32_t from, uint64_t to, uint64_t room)
+{
+    if (room < 8 || to - from <= room)
+        return cut_evenly(edge, from, to, room);
+    return cut_at_zeros(edge, from, to, room);
+}
+
+/* Gives back the memory of the cells that were joined. */
+static void fit_edges(struct ldl_stairs *s)
+{
+    uint32_t *edge = ldl_realloc(s->edge, s->cells, sizeof *edge);
+    if (edge)
+        s->edge = edge;
+}
+
+static int cut_heavy(struct ldl_ranks *r, const struct ldl_ranks_acc *a, uint64_t heavy,
+                     uint32_t wide, struct ldl_err *err)
+{
+    struct ldl_stairs *s = &r->stairs;
+    uint64_t most = most_cells(r->n), usual = LDL_MAX(USUAL_CELLS, s->cells + USUAL_CELLS / 2);
+    uint64_t room = (LDL_MIN(usual, most) - s->cells) / wide + 1;
+    uint32_t *edge = ldl_alloc(most * sizeof *edge), n = 0;
+    if (!edge)
+        return ldl_oom(err);
+    for (uint32_t c = 0; c < s->cells; c++) {
+        if (count_of(a, c) > heavy && is_wide(s, c))
+            n += cut(edge + n, s->edge[c], cell_end(s, c), room);
+        else
+            edge[n++] = s->edge[c];
+    }
+    ldl_free(s->edge);
+    s->edge = edge;
+    s->cells = n;
+    ldl_stairs_index(s);
+    return 0;
 }
 
 static int solve_stairs(struct ldl_ranks *r, struct ldl_ranks_acc *const *acc, size_t naccs,
                         struct ldl_err *err)
 {
-    uint64_t *count = acc[0]->count;
+    struct ldl_ranks_acc *all = acc[0];
+    uint64_t heavy = LDL_MAX(r->n >> HEAVY_SHIFT, 1);
     for (size_t i = 1; i < naccs; i++)
         for (uint32_t c = 0; c < r->stairs.cells; c++)
-            count[c] += acc[i]->count[c];
-    struct builder b = { .heavy = LDL_MAX(r->n >> HEAVY_SHIFT, 1) };
-    b.edge = ldl_alloc(MOST_CELLS * sizeof *b.edge);
-    b.count = ldl_alloc(MOST_CELLS * sizeof *b.count);
-    int rc = 0;
-    if (!b.edge || !b.count) {
-        rc = ldl_oom(err);
-        goto out;
-    }
-    rebuild(&b, &r->stairs, count);
-    uint32_t *fit = ldl_realloc(b.edge, b.cells, sizeof *b.edge);
-    if (fit)
-        b.edge = fit;
-    if (!b.split) {
-        rc = finish(r, b.edge, b.count, b.cells, err);
-    } else {
-        ldl_free(r->stairs.edge);
-        r->stairs.edge = b.edge;
-        r->stairs.cells = b.cells;
-        ldl_stairs_index(&r->stairs);
-    }
-    if (rc == 0)
-        b.edge = NULL;
-out:
-    ldl_free(b.edge);
-    ldl_free(b.count);
-    return rc;
+            set_count(all, c, count_of(all, c) + count_of(acc[i], c));
+    uint32_t wide = join_light(&r->stairs, all, heavy);
+    fit_edges(&r->stairs);
+    if (wide)
+        return cut_heavy(r, all, heavy, wide, err);
+    r->rank = ldl_alloc(r->stairs.cells * sizeof *r->rank);
+    if (!r->rank)
+        return ldl_oom(err);
+    for (uint32_t c = 0; c < r->stairs.cells; c++)
+        r->rank[c] = (double)count_of(all, c);
+    finish(r);
+    return 0;
 }
 
 int ldl_ranks_solve(struct ldl_ranks *r, struct ldl_ranks_acc *const *acc, size_t n,
@@ -279,18 +334,23 @@ int ldl_ranks_solve(struct ldl_ranks *r, struct ldl_ranks_acc *const *acc, size_
 
 uint64_t ldl_ranks_state_bytes(uint64_t n)
 {
-    /* while the tables are solved: their magnitudes and counts, twice, and ranks */
-    uint64_t tables = in_tables(n) ? LDL_SHORTS * (2 * sizeof(uint32_t) + 3 * sizeof(uint64_t)) : 0;
-    uint64_t cells = LDL_MIN(n, (uint64_t)MOST_CELLS / 2);
-    return cells * (sizeof(uint32_t) + 2 * sizeof(double)) + LDL_STAIR_TOPS * sizeof(uint32_t) +
-           tables;
+    /* while the tables are solved: their magnitudes and counts, twice */
+    uint64_t tables = in_tables(n) ? LDL_SHORTS * 2 * (sizeof(uint32_t) + sizeof(uint64_t)) : 0;
+    uint64_t distinct = LDL_MIN(n, (uint64_t)LDL_TALLY_MOST);
+    uint64_t solved = distinct * (sizeof(uint32_t) + sizeof(double)) + tables;
+    /* joined cells, and edges of those that they are cut into, or ranks */
+    uint64_t stairs = n > LDL_TALLY_MOST ? most_cells(n) * 3 / 2 * sizeof(uint32_t) : 0;
+    return LDL_MAX(solved, stairs) + LDL_STAIR_TOPS * sizeof(uint32_t);
 }
 
 uint64_t ldl_ranks_acc_bytes(uint64_t n)
 {
-    /* a tally that doubles; the staircase's counters, when it comes to that, are not more than
-     * three times as much for the tensors that need them */
     uint64_t distinct = LDL_MIN(n, (uint64_t)LDL_TALLY_MOST);
     uint64_t tables = in_tables(n) ? LDL_SHORTS * 2 * sizeof(uint32_t) : 0;
-    return 3 * distinct * (sizeof(uint32_t) + sizeof(uint64_t)) + tables;
+    /* and what is gathered from it, twice: as much as it takes more while it grows */
+    uint64_t tally =
+        ldl_tally_bytes(distinct) + 2 * distinct * (sizeof(uint32_t) + sizeof(uint64_t));
+    uint64_t per_cell = (n > UINT32_MAX ? 2 : 1) * sizeof(uint32_t);
+    uint64_t stairs = n > LDL_TALLY_MOST ? most_cells(n) * per_cell : 0;
+    return LDL_MAX(tally + tables, stairs);
 }

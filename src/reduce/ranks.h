@@ -30,7 +30,8 @@ struct ldl_ranks {
 
 struct ldl_ranks_acc {
     struct ldl_tally tally; /* round 1 */
-    uint64_t *count;        /* later rounds: one for each cell */
+    uint32_t *count;        /* later rounds: one for each cell */
+    uint32_t *over;         /* and how many times 2^32 more; NULL: no tensor of that size */
 };
 
 void ldl_ranks_begin(struct ldl_ranks *r, uint64_t n);

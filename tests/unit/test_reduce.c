@@ -41,7 +41,8 @@ static float float_of(uint32_t u)
 
 /* MISLED: what a sample of every k-th block sees is not what the others are. FEW: bf16 task vectors, with
  * a good part on each of some magnitudes. SHORT: magnitudes of 16 bits, all there are. MIXED: of 16 bits in long
- * stretches, and between them others too. */
+ * stretches, and between them others too. PLACES: differences of f32 tensors, many of them equal multiples of units
+ * in the last place. */
 enum {
     GAUSS,
     UNIFORM,
@@ -56,6 +57,7 @@ enum {
     FEW,
     SHORT,
     MIXED,
+    PLACES,
     KINDS
 };
 
@@ -80,6 +82,11 @@ static float *make(int kind, size_t n)
         case MIXED:
             x[i] = float_of(next() >> 7 << 15 | (i / 100 % 3 || next() % 8 ? 0 : next() >> 30));
             break;
+        case PLACES: {
+            float from = (float)(0.04 * g), to = (float)(from * (1 + 0.01 * (uniform() - 0.5)));
+            x[i] = to - from;
+            break;
+        }
         case FEW: x[i] = (float)((int)(g * 40) * 0x1p-12); break;
         }
         if (kind == EXTREME && isnan(x[i]))
@@ -264,9 +271,11 @@ static void nan_shows_in_the_sum(void **state)
     ldl_kth_end(&s);
 }
 
-static void run_ranks(struct ldl_ranks *r, const float *x, size_t n, size_t accs)
+/* How many rounds it takes. */
+static int run_ranks(struct ldl_ranks *r, const float *x, size_t n, size_t accs)
 {
-    for (int round = 0; !r->done; round++) {
+    int round;
+    for (round = 0; !r->done; round++) {
         struct ldl_ranks_acc acc[ACCS], *list[ACCS];
         for (size_t a = 0; a < accs; a++) {
             assert_int_equal(ldl_ranks_acc_begin(r, &acc[a], NULL), 0);
@@ -281,6 +290,7 @@ static void run_ranks(struct ldl_ranks *r, const float *x, size_t n, size_t accs
             ldl_ranks_acc_end(&acc[a]);
         assert_true(round < 20);
     }
+    return round;
 }
 
 /* Mean rank, counted from the largest, of what equals sorted[i]. */
@@ -294,13 +304,16 @@ static double mean_rank(const uint32_t *sorted, size_t n, size_t i)
     return (double)(n - 1) - (double)(from + to) / 2;
 }
 
-static void check_ranks(const float *x, size_t n, double allowed)
+/* How many rounds it takes. */
+static int check_ranks(const float *x, size_t n, double allowed)
 {
+    int most = 0;
     uint32_t *sorted = sorted_mags(x, n);
     for (size_t accs = 1; accs <= ACCS; accs += 2) {
         struct ldl_ranks r;
         ldl_ranks_begin(&r, n);
-        run_ranks(&r, x, n, accs);
+        int rounds = run_ranks(&r, x, n, accs);
+        most = LDL_MAX(most, rounds);
         for (size_t i = 0; i < n; i += 1 + n / 5000) {
             float v = float_of(sorted[i]);
             double got;
@@ -310,6 +323,7 @@ static void check_ranks(const float *x, size_t n, double allowed)
         ldl_ranks_end(&r);
     }
     free(sorted);
+    return most;
 }
 
 static void ranks_exact(void **state)
@@ -359,16 +373,38 @@ static void most_exact(void **state)
 /* Above 2^20 distinct magnitudes: off by less than n / 2^20. */
 static void ranks_of_many(void **state)
 {
-    static const int kinds[] = { GAUSS, SORTED, EXTREME };
+    static const int kinds[] = { GAUSS, SORTED, EXTREME, PLACES };
     size_t n = 1500000;
     (void)state;
-    for (size_t i = 0; i < 3; i++) {
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
         float *x = make(kinds[i], n);
         for (size_t t = 0; kinds[i] == GAUSS && t < n; t += 3)
             x[t] = 0.125f; /* a third are equal: their rank must be exact */
-        check_ranks(x, n, (double)n / (1 << 20) + 0.5);
+        int rounds = check_ranks(x, n, (double)n / (1 << 20) + 0.5);
+        assert_in_range(rounds, 2, kinds[i] == PLACES ? 4 : 9);
         free(x);
     }
+}
+
+/* A count that is full goes on in another. */
+static void counts_beyond_32_bits(void **state)
+{
+    static uint32_t edge[] = { 0, 0x3f800000u, 0x40000000u }, start[LDL_STAIR_TOPS + 1];
+    struct ldl_stairs s = { .edge = edge, .cells = 3, .start = start };
+    uint32_t count[] = { UINT32_MAX - 20, UINT32_MAX, 7 }, over[3] = { 0 };
+    float x[40];
+    (void)state;
+    ldl_stairs_index(&s);
+    for (int i = 0; i < 40; i++)
+        x[i] = i % 2 ? -0.5f : 1.5f;
+    x[39] = NAN;
+    ldl_stairs_count(&s, count, over, x, 40);
+    assert_int_equal(count[0], UINT32_MAX - 1);
+    assert_int_equal(count[1], 19);
+    assert_int_equal(count[2], 8);
+    assert_int_equal(over[0], 0);
+    assert_int_equal(over[1], 1);
+    assert_int_equal(over[2], 0);
 }
 
 /* Runs that follow each other, overlap, go back, and are far apart. */
@@ -396,8 +432,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(kth),           cmocka_unit_test(kth_is_quick),
         cmocka_unit_test(ranks_exact),   cmocka_unit_test(nan_shows_in_the_sum),
-        cmocka_unit_test(ranks_of_many), cmocka_unit_test(cuts),
-        cmocka_unit_test(most_exact),    cmocka_unit_test(draws_of_runs),
+        cmocka_unit_test(ranks_of_many), cmocka_unit_test(counts_beyond_32_bits),
+        cmocka_unit_test(cuts),          cmocka_unit_test(most_exact),
+        cmocka_unit_test(draws_of_runs),
     };
     return cmocka_run_group_tests_name("reduce", tests, NULL, NULL);
 }
