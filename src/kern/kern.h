@@ -183,10 +183,9 @@ struct ldl_kern {
     /* x = bit i ? x * factor : 0; bit i is in bits[i / 32], the lowest first. */
     void (*keep_bits)(float *x, const uint32_t *bits, float factor, size_t n);
 
-    /* Bits of draw <= last, as by stay(), and sum_mags() of x: of all elements, and of those with a bit. draw is
-     * overwritten. */
-    void (*thin_sums)(uint32_t *bits, const float *x, uint32_t *draw, uint32_t last, double *all,
-                      double *kept, size_t n);
+    /* Bits of draw <= last, as by stay(), and sum_mags() of x: of all elements, and of those with a bit. */
+    void (*thin_sums)(uint32_t *bits, const float *x, const uint32_t *draw, uint32_t last,
+                      double *all, double *kept, size_t n);
     /* bin = 0 where x is 0, else 1 + (magnitude - lo >> shift), within 1 .. last; last below 2^16. */
     void (*mag_bins)(uint16_t *bin, const float *x, size_t n, uint32_t lo, int shift,
                      uint32_t last);

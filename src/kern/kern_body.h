@@ -5,9 +5,7 @@
  * level: each float operation is written once and rounds once (-ffp-contract=off), reductions name
  * their 16 lanes, conversions between formats are integer arithmetic. */
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "kern/kern.h"
-
-#include <string.h>
+#include "kern/kern_vec.h"
 
 #define LANES 16
 
@@ -321,29 +319,4 @@ static void keep_each(float *restrict x, const uint32_t *restrict draw, const do
         float v = rescale ? (float)((double)x[i] / p[i]) : x[i];
         x[i] = float_of(bits_of(v) & stays);
     }
-}
-
-/* ---- reductions: lane i%16, then a fixed fold ---- */
-
-static double fold(const double lane[LANES])
-{
-    double s[LANES / 2];
-    for (int i = 0; i < LANES / 2; i++)
-        s[i] = lane[i] + lane[i + LANES / 2];
-    for (int width = LANES / 4; width; width /= 2)
-        for (int i = 0; i < width; i++)
-            s[i] += s[i + width];
-    return s[0];
-}
-
-static double sum_mags(const float *x, size_t n)
-{
-    double lane[LANES] = { 0 };
-    size_t i = 0;
-    for (; i + LANES <= n; i += LANES)
-        for (int l = 0; l < LANES; l++)
-            lane[l] += (double)float_of(bits_of(x[i + l]) & 0x7fffffffu);
-    for (int l = 0; i < n; i++, l++)
-        lane[l] += (double)float_of(bits_of(x[i]) & 0x7fffffffu);
-    return fold(lane);
 }

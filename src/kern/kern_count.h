@@ -1,4 +1,4 @@
-/* kern_count.h -- what counts magnitudes; the fifth part of the kernels' body.
+/* kern_count.h -- what counts magnitudes; a part of the kernels' body.
  *
  * What can be told of many elements at once is told by vectors; single ones are only looked at where
  * there are some, and are moved together without a branch: of bf16 task vectors a tenth and more share
@@ -12,44 +12,6 @@ static void magnitudes(uint32_t *restrict o, const float *restrict x, size_t n)
 {
     for (size_t i = 0; i < n; i++)
         o[i] = ldl_magnitude(x[i]);
-}
-
-static void sums_above(const float *x, size_t n, uint32_t to, double *all_sum, double *above_sum)
-{
-    double all[LANES] = { 0 }, above[LANES] = { 0 };
-    size_t i = 0;
-    for (; i + LANES <= n; i += LANES)
-        for (int l = 0; l < LANES; l++) {
-            uint32_t a = bits_of(x[i + l]) & 0x7fffffffu;
-            all[l] += (double)float_of(a);
-            above[l] += (double)float_of(a & (0u - (uint32_t)(a > to)));
-        }
-    for (int l = 0; i < n; i++, l++) {
-        uint32_t a = bits_of(x[i]) & 0x7fffffffu;
-        all[l] += (double)float_of(a);
-        above[l] += (double)float_of(a & (0u - (uint32_t)(a > to)));
-    }
-    *all_sum = fold(all);
-    *above_sum = fold(above);
-}
-
-/* draw becomes 1 or 0. */
-static void thin_sums(uint32_t *restrict bits, const float *restrict x, uint32_t *restrict draw,
-                      uint32_t last, double *all_sum, double *kept_sum, size_t n)
-{
-    double all[LANES] = { 0 }, kept[LANES] = { 0 };
-    for (size_t i = 0; i < n; i += LANES) {
-        size_t run = n - i < LANES ? n - i : LANES;
-        for (size_t l = 0; l < run; l++) {
-            uint32_t a = bits_of(x[i + l]) & 0x7fffffffu, on = draw[i + l] <= last;
-            all[l] += (double)float_of(a);
-            kept[l] += (double)float_of(a & (0u - on));
-            draw[i + l] = on;
-        }
-    }
-    pack(bits, draw, n);
-    *all_sum = fold(all);
-    *kept_sum = fold(kept);
 }
 
 /* ---- bracket ---- */
@@ -174,27 +136,8 @@ static void census(struct ldl_census *c, uint64_t *bins, const float *x, size_t 
     }
 }
 
-/* ---- what a cut of v does to x: see reduce/high.h. All NaN of v are one magnitude, the largest ---- */
+/* ---- between: see reduce/high.h. As in bracket() ---- */
 
-static void squares_high(double *high_sum, double *on_sum, const float *restrict x,
-                         const float *restrict v, uint32_t sure, uint32_t at, size_t n)
-{
-    double high[LANES] = { 0 }, on[LANES] = { 0 };
-    for (size_t i = 0; i < n; i += LANES) {
-        size_t run = n - i < LANES ? n - i : LANES;
-        for (size_t l = 0; l < run; l++) {
-            uint32_t a = ldl_magnitude(v[i + l]), u = bits_of(x[i + l]);
-            double h = (double)float_of(u & (0u - (uint32_t)(a >= sure)));
-            double o = (double)float_of(u & (0u - (uint32_t)(a == at)));
-            high[l] += h * h;
-            on[l] += o * o;
-        }
-    }
-    *high_sum = fold(high);
-    *on_sum = fold(on);
-}
-
-/* As in bracket(). */
 #if defined __AVX512F__
 static size_t between_vectors(uint32_t *restrict index, const float *restrict v, uint32_t from,
                               uint32_t at, uint32_t to, size_t n)

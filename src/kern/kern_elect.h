@@ -1,5 +1,5 @@
 /* kern_elect.h -- loops over several models at once: a sign for each element and the sum of the models that have
- * it, their variance. The eighth part of the kernels' body. One vector of elements stays in
+ * it, their variance; a part of the kernels' body. One vector of elements stays in
  * registers while the models pass by: step by step over arrays it was twice the time. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kern/kern_philox.h"
@@ -65,7 +65,7 @@ static inline void elect_f32(float *o, float *const *x, const struct ldl_elect *
 static inline ldl_f64s add_share(ldl_f64s share, ldl_i32h has, double more)
 {
     const ldl_f64s none = { 0 };
-    ldl_i64s mask = __builtin_convertvector(has, ldl_i64s);
+    ldl_i64s mask = widen_mask(has);
     return share + LDL_SELECT(ldl_f64s, mask, none + more, none);
 }
 
@@ -73,7 +73,7 @@ static inline ldl_f32h quotient(ldl_f32h sum, ldl_f64s share)
 {
     const ldl_f64s none = { 0 };
     ldl_f64s by = LDL_SELECT(ldl_f64s, (share < 1e-8) & (share > -1e-8), none + 1.0, share);
-    return __builtin_convertvector(__builtin_convertvector(sum, ldl_f64s) / by, ldl_f32h);
+    return narrow(widen(sum) / by);
 }
 
 static inline void elect_f64(float *o, float *const *x, const struct ldl_elect *how, size_t at,
@@ -183,7 +183,7 @@ static inline void variance_lanes(float *v, float *const *x, size_t m, int is_po
         square += away * away;
     }
     square = part_of(square, (double)m, is_power);
-    ldl_f32h all = __builtin_convertvector(square, ldl_f32h);
+    ldl_f32h all = narrow(square);
     memcpy(v + at, &all, n * sizeof *v);
 }
 
@@ -191,7 +191,7 @@ static inline void variance_lanes(float *v, float *const *x, size_t m, int is_po
 static inline void variance_pair(float *v, const float *a, const float *b, size_t n)
 {
     ldl_f64s away = load_f64s(a, n) - load_f64s(b, n);
-    ldl_f32h all = __builtin_convertvector(away * away * 0.25, ldl_f32h);
+    ldl_f32h all = narrow(away * away * 0.25);
     memcpy(v, &all, n * sizeof *v);
 }
 

@@ -1,4 +1,4 @@
-/* kern_exp.h -- what needs exp and log; the fourth part of the kernels' body.
+/* kern_exp.h -- what needs exp and log; a part of the kernels' body.
  *
  * In f64, with every operation written out, so that each SIMD level and each libm gives the same bits.
  *

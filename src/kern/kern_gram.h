@@ -1,29 +1,8 @@
-/* kern_gram.h -- the dot products of all pairs of several vectors; the ninth part of the kernels' body. To make an f64
+/* kern_gram.h -- the dot products of all pairs of several vectors; a part of the kernels' body. To make an f64
  * of each factor takes longer than the product does, so tiles of up to 4x4 pairs share their factors; and the
  * vectors go by in steps that stay in the L1 cache until the last tile has read them. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kern/kern_elect.h"
-
-/* s + a*b, whose bits are the same when it is fused: the product of two f32 is exact in f64, so the sum's rounding
- * is the only one. And a vector of f32 as f64: load_f64s() with a constant length, of which GCC 12 makes single
- * lanes in here, or stores on the stack. */
-#if defined __AVX512F__
-#define LDL_ADD_PRODUCT(s, a, b)                                                                   \
-    ((ldl_f64s)_mm512_fmadd_pd((__m512d)(a), (__m512d)(b), (__m512d)(s)))
-#define LDL_AS_F64S(x) ((ldl_f64s)_mm512_cvtps_pd(_mm256_loadu_ps(x)))
-#elif defined __AVX2__ && defined __FMA__
-#define LDL_ADD_PRODUCT(s, a, b)                                                                   \
-    ((ldl_f64s)_mm256_fmadd_pd((__m256d)(a), (__m256d)(b), (__m256d)(s)))
-#define LDL_AS_F64S(x) ((ldl_f64s)_mm256_cvtps_pd(_mm_loadu_ps(x)))
-#else
-#define LDL_ADD_PRODUCT(s, a, b) ((s) + (a) * (b))
-#if defined __SSE2__ && !defined __AVX2__
-#define LDL_AS_F64S(x)                                                                             \
-    ((ldl_f64s)_mm_cvtps_pd(_mm_castsi128_ps(_mm_loadl_epi64((const __m128i *)(const void *)(x)))))
-#else
-#define LDL_AS_F64S(x) load_f64s(x, LDL_F64S)
-#endif
-#endif
 
 /* Elements in a step: 16 KB of eight vectors. A tile has up to ROWS x COLUMNS sums, or the lower half of ROWS x ROWS;
  * where these are few, several parts of their lanes at once, up to SUMS registers. */
@@ -69,9 +48,9 @@ static inline __attribute__((always_inline)) void gram_lanes(const struct ldl_gr
         for (size_t p = 0; p < parts; p++) {
             size_t at = i + p * LDL_F64S;
             for (size_t c = 0; c < columns; c++)
-                with[c] = LDL_AS_F64S(g->x[column + c] + at);
+                with[c] = load_f64s(g->x[column + c] + at, LDL_F64S);
             for (size_t r = 0; r < rows; r++) {
-                ldl_f64s v = LDL_AS_F64S(g->x[row + r] + at);
+                ldl_f64s v = load_f64s(g->x[row + r] + at, LDL_F64S);
                 if (!columns)
                     with[r] = v;
                 for (size_t c = 0; c < width_of(columns, r); c++)

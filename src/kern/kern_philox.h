@@ -1,4 +1,4 @@
-/* kern_philox.h -- random numbers; the seventh part of the kernels' body.
+/* kern_philox.h -- random numbers; a part of the kernels' body.
  *
  * Philox4x32-10 of Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011. What it costs is
  * the product of two 32-bit numbers in 64 bits, which vectors have as one instruction that gcc 12 does not
@@ -6,14 +6,14 @@
  * is an intrinsic. A lane holds a 32-bit word in 64 bits, of which
  * the upper half may be anything. */
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "kern/kern_vec.h"
+#include "kern/kern_count.h"
 
 /* The product of the low halves of the lanes. */
 #if defined __AVX512F__
 #define LDL_TIMES(a, m) ((ldl_u64s)_mm512_mul_epu32((__m512i)(a), (__m512i)(m)))
 #elif defined __AVX2__
 #define LDL_TIMES(a, m) ((ldl_u64s)_mm256_mul_epu32((__m256i)(a), (__m256i)(m)))
-#elif defined __SSE2__
+#elif defined __SSE4_1__
 #define LDL_TIMES(a, m) ((ldl_u64s)_mm_mul_epu32((__m128i)(a), (__m128i)(m)))
 #else
 #define LDL_TIMES(a, m) (((a)&0xffffffffu) * (m))

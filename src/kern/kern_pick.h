@@ -1,4 +1,4 @@
-/* kern_pick.h -- which elements a sparsifier keeps: by magnitude, by rank, by a bit; the third part of the
+/* kern_pick.h -- which elements a sparsifier keeps: by magnitude, by rank, by a bit; a part of the
  * kernels' body. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kern/kern_small.h"
@@ -77,29 +77,6 @@ static void last_draws(uint32_t *r, double p, double step, size_t n)
     }
 }
 
-/* The sum is taken in the lanes and the order of sum_mags(). */
-static double stay(uint32_t *restrict bits, const float *restrict x, const uint32_t *restrict draw,
-                   const uint32_t *restrict last, size_t n)
-{
-    double lane[LANES] = { 0 };
-    for (size_t i = 0; i < n; i += 32) {
-        size_t run = n - i < 32 ? n - i : 32;
-        uint32_t on[32] = { 0 }, mag[32] = { 0 }, word = 0;
-        for (size_t l = 0; l < run; l++) {
-            on[l] = (uint32_t)(draw[i + l] <= last[i + l]);
-            mag[l] = bits_of(x[i + l]) & 0x7fffffffu & (0u - on[l]);
-        }
-        for (uint32_t l = 0; l < 32; l++)
-            word |= on[l] << l;
-        bits[i / 32] = word;
-        for (size_t l = 0; l < LANES; l++)
-            lane[l] += (double)float_of(mag[l]);
-        for (size_t l = 0; l < LANES; l++)
-            lane[l] += (double)float_of(mag[LANES + l]);
-    }
-    return fold(lane);
-}
-
 /* Word by word, so that a word's bits go to lanes by constant shifts. */
 static void keep_bits(float *restrict x, const uint32_t *restrict bits, float factor, size_t n)
 {
@@ -113,20 +90,6 @@ static void keep_bits(float *restrict x, const uint32_t *restrict bits, float fa
     for (size_t i = n / 32 * 32; i < n; i++) {
         uint32_t stays = 0u - (bits[i / 32] >> (i % 32) & 1u);
         x[i] = float_of(bits_of(x[i] * factor) & stays);
-    }
-}
-
-static void pack(uint32_t *restrict bits, const uint32_t *restrict on, size_t n)
-{
-    for (size_t i = 0; i < n; i += 32) {
-        uint32_t word = 0;
-        if (n - i >= 32)
-            for (uint32_t l = 0; l < 32; l++)
-                word |= on[i + l] << l;
-        else
-            for (size_t l = 0; l < n - i; l++)
-                word |= on[i + l] << l;
-        bits[i / 32] = word;
     }
 }
 

@@ -1,4 +1,4 @@
-/* kern_small.h -- elements of one byte and blocks of 32; the second part of the kernels' body.
+/* kern_small.h -- elements of one byte and blocks of 32; a part of the kernels' body.
  *
  *     E4M3   s eeee mmm    bias 7; no infinity: 0x7f and 0xff are NaN, the largest number is 448
  *     E5M2   s eeeee mm    bias 15; an f16 cut after its first byte, infinity and NaN as there
@@ -15,7 +15,7 @@
  * makes the scale NaN, so all 32 elements read back as NaN; a max|x| above 127 * 65504 makes it
  * infinite. Where 1/d is infinite the scale rounds to 0 in any case, and q is 0. */
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "kern/kern_body.h"
+#include "kern/kern_sum.h"
 
 enum { BLOCK = 32, SCALE_BYTES = 2, Q8_BYTES = SCALE_BYTES + BLOCK, Q4_BYTES = SCALE_BYTES + 16 };
 
