@@ -114,9 +114,14 @@ static inline ldl_f64s load_f64s(const float *x, size_t n)
 #define LDL_ADD_PRODUCT(s, a, b) ((s) + (a) * (b))
 #endif
 
-/* What is true of some lanes of a whole vector. */
+/* What is true of some lanes of a whole vector. With AVX-512 each half has a mask of its own: clang 14 moves the upper
+ * part of a whole one through memory. */
 #if defined __AVX512F__
-typedef __mmask16 ldl_where;
+typedef struct {
+    __mmask8 half[2];
+} ldl_where;
+#define LDL_LOW(v)  _mm512_castsi512_si256((__m512i)(v))
+#define LDL_HIGH(v) _mm512_extracti64x4_epi64((__m512i)(v), 1)
 #else
 typedef ldl_i32s ldl_where;
 #endif
@@ -124,7 +129,8 @@ typedef ldl_i32s ldl_where;
 static inline ldl_where at_most(ldl_u32s a, ldl_u32s b)
 {
 #if defined __AVX512F__
-    return _mm512_cmple_epu32_mask((__m512i)a, (__m512i)b);
+    return (ldl_where){ { _mm256_cmple_epu32_mask(LDL_LOW(a), LDL_LOW(b)),
+                          _mm256_cmple_epu32_mask(LDL_HIGH(a), LDL_HIGH(b)) } };
 #else
     return (ldl_where)(a <= b);
 #endif
@@ -133,7 +139,8 @@ static inline ldl_where at_most(ldl_u32s a, ldl_u32s b)
 static inline ldl_where equal(ldl_u32s a, ldl_u32s b)
 {
 #if defined __AVX512F__
-    return _mm512_cmpeq_epi32_mask((__m512i)a, (__m512i)b);
+    return (ldl_where){ { _mm256_cmpeq_epi32_mask(LDL_LOW(a), LDL_LOW(b)),
+                          _mm256_cmpeq_epi32_mask(LDL_HIGH(a), LDL_HIGH(b)) } };
 #else
     return (ldl_where)(a == b);
 #endif
@@ -157,7 +164,7 @@ static inline ldl_u32s smaller(ldl_u32s a, ldl_u32s b)
 static inline uint32_t bits_where(ldl_where on)
 {
 #if defined __AVX512F__
-    return on;
+    return on.half[0] | (uint32_t)on.half[1] << 8;
 #elif defined __AVX2__
     return (uint32_t)_mm256_movemask_ps((__m256)on);
 #elif defined __SSE4_1__
@@ -174,9 +181,9 @@ static inline uint32_t bits_where(ldl_where on)
 static inline void add_where(ldl_f64s s[2], ldl_where on, const ldl_f64s v[2])
 {
 #if defined __AVX512F__
-    s[0] = (ldl_f64s)_mm512_mask_add_pd((__m512d)s[0], (__mmask8)on, (__m512d)s[0], (__m512d)v[0]);
-    s[1] = (ldl_f64s)_mm512_mask_add_pd((__m512d)s[1], (__mmask8)(on >> 8), (__m512d)s[1],
-                                        (__m512d)v[1]);
+    for (int i = 0; i < 2; i++)
+        s[i] =
+            (ldl_f64s)_mm512_mask_add_pd((__m512d)s[i], on.half[i], (__m512d)s[i], (__m512d)v[i]);
 #else
     ldl_i32h half[2];
     memcpy(half, &on, sizeof half);
