@@ -36,16 +36,16 @@ static uint32_t select_one(const uint32_t *mag, size_t n, uint32_t top, uint64_t
     return prefix << MIDDLE | digit_of(count, &rank);
 }
 
-/* Moves the elements with a first digit in [from, to] to the front; their number. */
+/* Moves the elements with a first digit in [from, to] to the front; their number. Each changes places with the
+ * first that is not there, wanted or not: so nothing is guessed, and no step waits for the one before. */
 static size_t move_together(uint32_t *mag, size_t n, uint32_t from, uint32_t to)
 {
     size_t have = 0;
     for (size_t i = 0; i < n; i++) {
-        uint32_t v = mag[i], here = mag[have];
-        size_t take = (v >> TOP) - from <= to - from;
-        mag[i] = take ? here : v;
-        mag[have] = take ? v : here;
-        have += take;
+        uint32_t v = mag[i];
+        mag[i] = mag[have];
+        mag[have] = v;
+        have += (v >> TOP) - from <= to - from;
     }
     return have;
 }
