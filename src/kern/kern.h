@@ -173,6 +173,8 @@ struct ldl_kern {
     void (*keep_each)(float *x, const uint32_t *draw, const double *p, int rescale, size_t n);
     /* The same by a table of LDL_SHORTS, for elements whose magnitudes are short. */
     void (*keep_short)(float *x, const uint32_t *draw, const struct ldl_keep *keep, size_t n);
+    /* Indices of those that are not short, ascending; their number. index has room for n. */
+    size_t (*longs)(uint32_t *index, const float *x, size_t n);
     /* r = the largest draw below 2^32 * (p + step * r), which is above 0; r below 2^31 is twice a rank: see
      * row.h. */
     void (*last_draws)(uint32_t *r, double p, double step, size_t n);

@@ -62,6 +62,7 @@ const struct ldl_kern PASTE(ldl_kern_, LDL_LEVEL) = {
     .keep = keep,
     .keep_each = keep_each,
     .keep_short = keep_short,
+    .longs = longs,
     .last_draws = last_draws,
     .stay = stay,
     .keep_bits = keep_bits,

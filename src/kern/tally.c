@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-enum { FIRST_SLOTS = 4096, RUN = 32, TOGETHER = 16, LOW_BITS = (1 << LDL_SHORT_SHIFT) - 1 };
+enum { FIRST_SLOTS = 4096, RUN = 512, TOGETHER = 16, LOW_BITS = (1 << LDL_SHORT_SHIFT) - 1 };
 
 static inline uint32_t bits_of(float x)
 {
@@ -36,23 +36,6 @@ static uint32_t short_mag(uint32_t at)
 static inline uint32_t is_long(float x)
 {
     return (bits_of(x) & LOW_BITS) != 0;
-}
-
-static inline int all_short(const float *x, size_t n)
-{
-    uint32_t any = 0;
-    for (size_t i = 0; i < n; i++)
-        any |= bits_of(x[i]);
-    return !(any & LOW_BITS);
-}
-
-/* How many elements there are before the first RUN with one that is not short. */
-static size_t short_run(const float *x, size_t n)
-{
-    size_t i = 0;
-    while (i + RUN <= n && all_short(x + i, RUN)) /* a constant, so that it is whole vectors */
-        i += RUN;
-    return i + RUN > n && all_short(x + i, n - i) ? n : i;
 }
 
 /* ---- tally ---- */
@@ -146,32 +129,27 @@ static void add_short(struct ldl_tally *t, const float *x, size_t n)
         t->shorts[short_of(x[i])][0]++;
 }
 
-/* Without branches: which are short cannot be foretold. */
-static int add_mixed(struct ldl_tally *t, const float *x, size_t n)
+/* All are counted as short ones, and what is not short is taken out again: it is rare. */
+static int add_shorts(struct ldl_tally *t, const struct ldl_kern *k, const float *x, size_t n)
 {
+    uint32_t index[RUN];
     float others[RUN];
-    size_t count = 0;
-    for (size_t i = 0; i < n; i++) {
-        t->shorts[short_of(x[i])][0] += !is_long(x[i]);
-        others[count] = x[i];
-        count += is_long(x[i]);
+    size_t count = k->longs(index, x, n);
+    add_short(t, x, n);
+    for (size_t i = 0; i < count; i++) {
+        others[i] = x[index[i]];
+        t->shorts[short_of(others[i])][index[i] % 2]--;
     }
     return add_long(t, others, count);
 }
 
-int ldl_tally_add(struct ldl_tally *t, const float *x, size_t n)
+int ldl_tally_add(struct ldl_tally *t, const struct ldl_kern *k, const float *x, size_t n)
 {
     if (!t->shorts)
         return add_long(t, x, n);
-    for (size_t i = 0; i < n && !t->full;) {
-        size_t run = short_run(x + i, n - i);
-        add_short(t, x + i, run);
-        i += run;
-        run = n - i < RUN ? n - i : RUN;
-        if (add_mixed(t, x + i, run))
+    for (size_t i = 0; i < n && !t->full; i += RUN)
+        if (add_shorts(t, k, x + i, LDL_MIN(n - i, (size_t)RUN)))
             return -1;
-        i += run;
-    }
     return 0;
 }
 
@@ -332,37 +310,29 @@ int ldl_keep_fill(struct ldl_keep *keep, const struct ldl_stairs *s, const doubl
 }
 
 /* Those that are not short are taken out, and put back. */
-static void keep_mixed(const struct ldl_keeper *by, const struct ldl_kern *k, float *x,
-                       const uint32_t *draw, size_t n)
+static void keep_run(const struct ldl_keeper *by, const struct ldl_kern *k, float *x,
+                     const uint32_t *draw, size_t n)
 {
-    float others[RUN] = { 0 };
-    uint32_t at[RUN], theirs[RUN] = { 0 };
+    uint32_t index[RUN], theirs[RUN];
+    float others[RUN];
     double p[RUN];
-    size_t count = 0;
-    for (size_t i = 0; i < n; i++) {
-        others[count] = x[i];
-        theirs[count] = draw[i];
-        at[count] = (uint32_t)i;
-        count += is_long(x[i]);
+    size_t count = k->longs(index, x, n);
+    for (size_t i = 0; i < count; i++) {
+        others[i] = x[index[i]];
+        theirs[i] = draw[index[i]];
     }
+    k->keep_short(x, draw, by->keep, n);
     ldl_stairs_map(by->stairs, by->p, p, others, count);
     k->keep_each(others, theirs, p, by->rescale, count);
-    k->keep_short(x, draw, by->keep, n);
     for (size_t i = 0; i < count; i++)
-        x[at[i]] = others[i];
+        x[index[i]] = others[i];
 }
 
 void ldl_keeper_apply(const struct ldl_keeper *by, const struct ldl_kern *k, float *x,
                       const uint32_t *draw, size_t n)
 {
-    for (size_t i = 0; i < n;) {
-        size_t run = short_run(x + i, n - i);
-        k->keep_short(x + i, draw + i, by->keep, run);
-        i += run;
-        run = n - i < RUN ? n - i : RUN;
-        keep_mixed(by, k, x + i, draw + i, run);
-        i += run;
-    }
+    for (size_t i = 0; i < n; i += RUN)
+        keep_run(by, k, x + i, draw + i, LDL_MIN(n - i, (size_t)RUN));
 }
 
 /* ---- radix sort, least significant digit first, 11 bits at a time ---- */

@@ -29,7 +29,7 @@ struct ldl_tally {
  * are not small. 0, or nonzero when memory is short. */
 int ldl_tally_shorts(struct ldl_tally *t);
 /* 0, or nonzero when memory is short. A zeroed tally is empty and ready. */
-int ldl_tally_add(struct ldl_tally *t, const float *x, size_t n);
+int ldl_tally_add(struct ldl_tally *t, const struct ldl_kern *k, const float *x, size_t n);
 /* Moves all counts of from's table into that of t; both have one, or none has. */
 void ldl_tally_join_shorts(struct ldl_tally *t, struct ldl_tally *from);
 /* The magnitudes and how often they occur, in any order; how many pairs. NaN may be there more than once, and is

@@ -26,9 +26,9 @@ static uint64_t most_cells(uint64_t n)
     return LDL_MIN(2 * n + LDL_STAIR_TOPS, (uint64_t)2 * USUAL_CELLS);
 }
 
-void ldl_ranks_begin(struct ldl_ranks *r, uint64_t n)
+void ldl_ranks_begin(struct ldl_ranks *r, const struct ldl_kern *k, uint64_t n)
 {
-    *r = (struct ldl_ranks){ .n = n };
+    *r = (struct ldl_ranks){ .k = k, .n = n };
     atomic_init(&r->crowded, 0);
 }
 
@@ -69,7 +69,7 @@ int ldl_ranks_scan(struct ldl_ranks *r, struct ldl_ranks_acc *a, const float *x,
     }
     if (atomic_load_explicit(&r->crowded, memory_order_relaxed))
         return 0; /* the round's outcome is settled */
-    if (ldl_tally_add(&a->tally, x, n))
+    if (ldl_tally_add(&a->tally, r->k, x, n))
         return ldl_oom(err);
     if (a->tally.full)
         atomic_store_explicit(&r->crowded, 1, memory_order_relaxed);

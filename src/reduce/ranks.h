@@ -20,6 +20,7 @@
 #include "kern/tally.h"
 
 struct ldl_ranks {
+    const struct ldl_kern *k;
     uint64_t n;
     struct ldl_stairs stairs;
     double *rank;       /* of each cell, when done */
@@ -34,7 +35,7 @@ struct ldl_ranks_acc {
     uint32_t *over;         /* and how many times 2^32 more; NULL: no tensor of that size */
 };
 
-void ldl_ranks_begin(struct ldl_ranks *r, uint64_t n);
+void ldl_ranks_begin(struct ldl_ranks *r, const struct ldl_kern *k, uint64_t n);
 void ldl_ranks_end(struct ldl_ranks *r);
 int ldl_ranks_acc_begin(const struct ldl_ranks *r, struct ldl_ranks_acc *a, struct ldl_err *err);
 void ldl_ranks_acc_end(struct ldl_ranks_acc *a);

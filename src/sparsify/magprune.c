@@ -57,7 +57,7 @@ static int begin(void **out, const struct ldl_subject *s, const void *params_in,
         return ldl_oom(err);
     st->p = *(const struct magprune *)params_in;
     ldl_draw_init(&st->draw, s->seed, s->tensor, s->model);
-    ldl_ranks_begin(&st->ranks, s->n);
+    ldl_ranks_begin(&st->ranks, s->k, s->n);
     *out = st;
     return 0;
 }
@@ -114,9 +114,10 @@ static int scan(void *state, void *acc, const struct ldl_run *run, struct ldl_er
 /* Counts all again, in the memory of a hard tensor. */
 static void count_again(struct state *st)
 {
+    const struct ldl_kern *k = st->ranks.k;
     uint64_t n = st->ranks.n;
     ldl_ranks_end(&st->ranks);
-    ldl_ranks_begin(&st->ranks, n);
+    ldl_ranks_begin(&st->ranks, k, n);
     atomic_store(&st->many, 0);
     st->hard = 1;
 }

@@ -63,7 +63,7 @@ static int fill(void **state)
                 const struct ldl_kern *k = *kk;                                                    \
                 size_t n = lengths[li];                                                            \
                 const float *x = xs + off, *y = ys + off;                                          \
-                (void)y;                                                                           \
+                (void)x, (void)y;                                                                  \
                 __VA_ARGS__                                                                        \
             }
 

@@ -112,6 +112,27 @@ static void kept_by_table(void **state)
     assert_int_not_equal(ldl_keep_fill(keep, &s, p, 1), 0);
 }
 
+static void longs_found(void **state)
+{
+    static const uint32_t one_in[] = { 1, 3, 100, 1u << 20 };
+    static uint32_t index[ROOM];
+    (void)state;
+    EACH({
+        for (size_t way = 0; way < 4; way++) {
+            size_t want_count = 0;
+            for (size_t i = 0; i < n; i++) {
+                uint32_t low = next() / 64 % one_in[way] ? 0 : 1u << next() % 15;
+                got[i] = from_bits((to_bits(x[i]) & ~0x7fffu) | low);
+            }
+            size_t count = k->longs(index, got, n);
+            for (size_t i = 0; i < n; i++)
+                if (to_bits(got[i]) & 0x7fffu)
+                    assert_int_equal(index[want_count++], i);
+            assert_int_equal(count, want_count);
+        }
+    })
+}
+
 static void thinned(void **state)
 {
     static uint32_t draw[ROOM], on[ROOM], bits[ROOM / 32 + 1];
@@ -314,11 +335,11 @@ static void bands(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(bands),       cmocka_unit_test(ranked),
-        cmocka_unit_test(thinned),     cmocka_unit_test(ranks_by_bin),
-        cmocka_unit_test(bin_numbers), cmocka_unit_test(kept_by_table),
-        cmocka_unit_test(last_draws),  cmocka_unit_test(last_by_bin),
-        cmocka_unit_test(surveyed),
+        cmocka_unit_test(bands),         cmocka_unit_test(ranked),
+        cmocka_unit_test(longs_found),   cmocka_unit_test(thinned),
+        cmocka_unit_test(ranks_by_bin),  cmocka_unit_test(bin_numbers),
+        cmocka_unit_test(kept_by_table), cmocka_unit_test(last_draws),
+        cmocka_unit_test(last_by_bin),   cmocka_unit_test(surveyed),
     };
     return cmocka_run_group_tests_name("kern_pick", tests, fill, NULL);
 }

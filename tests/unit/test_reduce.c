@@ -311,7 +311,7 @@ static int check_ranks(const float *x, size_t n, double allowed)
     uint32_t *sorted = sorted_mags(x, n);
     for (size_t accs = 1; accs <= ACCS; accs += 2) {
         struct ldl_ranks r;
-        ldl_ranks_begin(&r, n);
+        ldl_ranks_begin(&r, ldl_kern_all()[0], n);
         int rounds = run_ranks(&r, x, n, accs);
         most = LDL_MAX(most, rounds);
         for (size_t i = 0; i < n; i += 1 + n / 5000) {
@@ -360,7 +360,7 @@ static void most_exact(void **state)
         fill_distinct(x, n, LDL_TALLY_MOST + more);
         for (size_t accs = 1; accs <= ACCS; accs += 2) {
             struct ldl_ranks r;
-            ldl_ranks_begin(&r, n);
+            ldl_ranks_begin(&r, ldl_kern_all()[0], n);
             run_ranks(&r, x, n, accs);
             assert_int_equal(r.refining, more);
             ldl_ranks_end(&r);
