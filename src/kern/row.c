@@ -216,6 +216,28 @@ static int short_grid_of(struct short_grid *g, const struct ldl_kern *k, const f
     return s.others <= n / 16 && g->bins <= BINS && g->bins <= 5 * n;
 }
 
+/* One load for four. */
+static inline uint64_t four_bins(const uint16_t *bin)
+{
+    uint64_t four;
+    memcpy(&four, bin, sizeof four);
+    return four;
+}
+
+static void look_up(uint32_t *to, const uint32_t *of, const uint16_t *bin, size_t n)
+{
+    size_t i = 0;
+    for (; i + 4 <= n; i += 4) {
+        uint64_t four = four_bins(bin + i);
+        to[i] = of[(uint16_t)four];
+        to[i + 1] = of[(uint16_t)(four >> 16)];
+        to[i + 2] = of[(uint16_t)(four >> 32)];
+        to[i + 3] = of[four >> 48];
+    }
+    for (; i < n; i++)
+        to[i] = of[bin[i]];
+}
+
 /* Those that are not short were counted as if they were. */
 static void count_shorts(struct ldl_row_bins *b, uint32_t bins, const uint16_t *bin, size_t n,
                          const uint32_t *others, size_t nothers)
@@ -224,11 +246,14 @@ static void count_shorts(struct ldl_row_bins *b, uint32_t bins, const uint16_t *
     memset(b->count, 0, bins * sizeof *b->count);
     memset(b->end, 0, bins * sizeof *b->end);
     memset(b->more, 0, bins * sizeof *b->more);
-    for (; i + 2 <= n; i += 2) {
-        b->count[bin[i]]++;
-        b->end[bin[i + 1]]++;
+    for (; i + 4 <= n; i += 4) {
+        uint64_t four = four_bins(bin + i);
+        b->count[(uint16_t)four]++;
+        b->end[(uint16_t)(four >> 16)]++;
+        b->count[(uint16_t)(four >> 32)]++;
+        b->end[four >> 48]++;
     }
-    if (i < n)
+    for (; i < n; i++)
         b->count[bin[i]]++;
     for (i = 0; i < nothers; i++) {
         b->count[bin[others[i]]]--;
@@ -291,8 +316,7 @@ void ldl_row_last(const struct ldl_kern *k, struct ldl_row_room *room, uint32_t 
     count_shorts(b, g.bins, room->bin, n, others, nothers);
     rank_shorts(b, g.bins);
     k->last_draws(b->last, p, step, g.bins);
-    for (size_t i = 0; i < n; i++)
-        last[i] = b->last[room->bin[i]];
+    look_up(last, b->last, room->bin, n);
     for (size_t i = 0; i < nothers; i++)
         room->key[i] = (uint64_t)ldl_magnitude(x[others[i]]) << 32 | others[i];
     if (nothers)
