@@ -21,7 +21,7 @@ static struct {
     uint32_t draw[N], last[N], bits[N / 32];
     uint16_t bin[N];
     uint64_t bins[BINS];
-    float shorts[N]; /* bf16 differences are mostly so */
+    float shorts[N], mixed[N]; /* bf16 differences are mostly short */
     struct ldl_keep keep[LDL_SHORTS];
     unsigned char raw[8 * N];
 } m;
@@ -82,7 +82,7 @@ CASE(sum_mags, sink = k->sum_mags(m.x, N))
 CASE(thin_sums, k->thin_sums(m.bits, m.x, m.draw, 1u << 31, m.d, m.d + 1, N))
 static struct ldl_survey survey;
 CASE(survey, k->survey(&survey, m.x, N))
-CASE(longs, sink = (double)k->longs(m.draw, m.shorts, N))
+CASE(longs, sink = (double)k->longs(m.last, m.mixed, N))
 CASE(keep_short, k->keep_short(m.shorts, m.draw, m.keep, N))
 CASE(short_bins, sink = (double)k->short_bins(m.bin, m.draw, m.x, N, 0, 20))
 CASE(last_draws, k->last_draws(m.last, 0.5, 1e-10, N))
@@ -166,14 +166,19 @@ static void fill(const struct ldl_kern *k)
         m.p[i] = 0.5;
         m.d[i] = 1;
     }
-    for (size_t i = 0; i < LDL_SHORTS; i++)
-        m.keep[i] = (struct ldl_keep){ UINT32_MAX, 0x1p-10f };
+    for (uint32_t i = 0; i < LDL_SHORTS; i++) { /* all are kept, as they are */
+        uint32_t mag = i << LDL_SHORT_SHIFT;
+        m.keep[i].last = UINT32_MAX;
+        memcpy(&m.keep[i].scaled, &mag, sizeof mag);
+    }
     for (size_t i = 0; i < RANK; i++) {
         m.left[i] = 0.01f;
         memcpy(m.right + i * N, m.x, sizeof m.x);
     }
     k->encode[LDL_BF16](m.raw, m.x, N);
     k->decode[LDL_BF16](m.shorts, m.raw, N);
+    for (size_t i = 0; i < N; i++)
+        m.mixed[i] = i % 50 ? m.shorts[i] : m.x[i];
     k->encode[LDL_BF16](m.raw + 2 * N, m.x, N);
 }
 

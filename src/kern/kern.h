@@ -38,7 +38,7 @@ struct ldl_census {
     uint32_t above_min; /* smallest magnitude > to; LDL_MAG_LAST + 1 when there is none */
 };
 struct ldl_bracket {
-    uint32_t from, at, to;                 /* from <= at <= to: given */
+    uint32_t from, at, to;                 /* from <= at <= to <= LDL_MAG_NAN: given */
     uint64_t below, on_from, on_at, on_to; /* elements < from, and equal to each of the three */
 };
 

@@ -43,7 +43,7 @@ uint64_t ldl_tally_bytes(uint64_t distinct);
 enum { LDL_STAIR_TOPS = 1 << 16, LDL_STAIR_SHIFT = 15 };
 
 struct ldl_stairs {
-    uint32_t *edge; /* cells entries, ascending, edge[0] == 0 */
+    uint32_t *edge; /* cells entries, ascending; no element is below edge[0] */
     uint32_t cells;
     uint32_t *start; /* LDL_STAIR_TOPS + 1: the cell of the first magnitude with these top bits */
     int steps;       /* of a search among the cells with the same top bits */

@@ -97,6 +97,14 @@ struct pairs {
     size_t n;
 };
 
+static void free_pairs(struct pairs *p)
+{
+    ldl_free(p->key);
+    ldl_free(p->count);
+    p->key = NULL;
+    p->count = NULL;
+}
+
 static void gather(struct pairs *to, struct ldl_ranks_acc *const *acc, size_t naccs)
 {
     to->n = 0;
@@ -177,6 +185,7 @@ static int solve_tally(struct ldl_ranks *r, struct ldl_ranks_acc *const *acc, si
     }
     gather(&p, acc, naccs);
     ldl_radix_pairs(p.key, p.count, tmp.key, tmp.count, p.n);
+    free_pairs(&tmp);
     p.n = join_equal(&p);
     if (p.n > LDL_TALLY_MOST) {
         rc = start_refining(r, err);
@@ -185,10 +194,8 @@ static int solve_tally(struct ldl_ranks *r, struct ldl_ranks_acc *const *acc, si
     r->mostly_short = in_tables(r->n) && short_elems(&p) >= r->n - r->n / 8;
     rc = finish_tally(r, &p, err);
 out:
-    ldl_free(p.key);
-    ldl_free(p.count);
-    ldl_free(tmp.key);
-    ldl_free(tmp.count);
+    free_pairs(&p);
+    free_pairs(&tmp);
     return rc;
 }
 

@@ -144,8 +144,8 @@ static int solve(void *state, void *const *acc, size_t naccs, struct ldl_err *er
     int rc = many ? 0 : ldl_ranks_solve(r, (struct ldl_ranks_acc *const *)acc, naccs, err);
     if (rc)
         return rc;
-    if (many || (!st->hard && r->stairs.cells > FEW)) /* or few on each thread, and many on all */
-        count_again(st);
+    if (many || (!st->hard && (r->refining || r->stairs.cells > FEW)))
+        count_again(st); /* or few on each thread, and many on all */
     if (!r->done)
         return 0;
     double first = 1 - st->p.reserve_p - st->p.epsilon / 2, step = st->p.epsilon / (double)r->n;
@@ -169,7 +169,7 @@ static void apply(const struct ldl_kern *k, const void *state, const struct ldl_
     k->keep_each(run->x, draws, p, st->p.rescale, run->n);
 }
 
-/* A tensor that is not hard takes what one of FEW elements does. */
+/* What FEW magnitudes take is enough for a tensor that is not hard: its short ones are in tables. */
 static uint64_t counted(const struct ldl_subject *s)
 {
     return s->hard ? s->n : LDL_MIN(s->n, (uint64_t)FEW);
@@ -195,7 +195,7 @@ const struct ldl_sparsifier ldl_sparsifier_magprune = {
     .param = params,
     .nparams = LDL_COUNT(params),
     .params_bytes = sizeof(struct magprune),
-    .rounds = "1, or about 4 when a tensor has over 2^17 distinct magnitudes",
+    .rounds = "1, or when a tensor has over 2^17 distinct magnitudes 4 and rarely more",
     .random = 1,
     .check = check,
     .state_bytes = state_bytes,

@@ -214,10 +214,43 @@ static void hard_tensors(void **state)
     base = usual[2];
 }
 
+static float magnitude(uint32_t bits)
+{
+    float x;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
+/* Few magnitudes on each thread, and on all of them too many to count: no round is lost. */
+static void hard_together(void **state)
+{
+    enum { EACH = 60000 };
+    struct ldl_settings settings = { fill };
+    struct ldl_merge g;
+    float *usual[] = { model[0], base };
+    (void)state;
+    const struct ldl_method *della = ldl_method_find("paddle", "della");
+    assert_int_equal(ldl_merge_init(&g, della, 1, 7, &settings, NULL), 0);
+    model[0] = numbers(N, 0);
+    base = numbers(N, 0);
+    for (uint32_t i = 0; i < N; i++)
+        model[0][i] = magnitude(0x3f000001u + 2 * (i / LDL_BLOCK % HELP_ACCS * EACH + i % EACH));
+    /* counted twice, two rounds of cells, merged */
+    assert_int_equal(merge(&g, N, UINT64_MAX, want, 0), 5);
+    assert_true(help_hard);
+    takes_what_it_says(della, N, UINT64_MAX);
+    ldl_merge_free(&g);
+    free(model[0]);
+    free(base);
+    model[0] = usual[0];
+    base = usual[1];
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(in_stretches),
                                         cmocka_unit_test(all_methods),
-                                        cmocka_unit_test(hard_tensors) };
+                                        cmocka_unit_test(hard_tensors),
+                                        cmocka_unit_test(hard_together) };
     return cmocka_run_group_tests_name("budget", tests, make_numbers, free_numbers);
 }
