@@ -56,8 +56,6 @@ static size_t bracket_inside(const struct ldl_bracket *b, uint32_t *restrict ins
 }
 
 #if defined __AVX512F__
-#include <immintrin.h>
-
 /* With AVX-512, which moves chosen lanes together in one instruction, it is two steps for whole vectors. First all
  * from b->from to b->to go into `inside`, and whether there are any in a vector is not asked: of bf16 task vectors that is
  * a guess which fails as often as not, and was half of the time. They are few: so what they are comes after. */
@@ -73,8 +71,7 @@ static size_t bracket_span(struct ldl_bracket *b, uint32_t *restrict inside,
         __m512i a = _mm512_and_si512(_mm512_loadu_si512(x + i), mags);
         uint32_t in = _mm512_cmple_epu32_mask(_mm512_sub_epi32(a, from), span);
         below += (uint64_t)__builtin_popcount(_mm512_cmplt_epu32_mask(a, from));
-        _mm512_storeu_si512(inside + count, _mm512_maskz_compress_epi32((__mmask16)in, a));
-        count += (size_t)__builtin_popcount(in);
+        count += put_lanes(inside + count, in, a);
     }
     b->below += below;
     return count;
@@ -96,8 +93,7 @@ static size_t bracket_points(struct ldl_bracket *b, uint32_t *inside, size_t n)
         b->on_from += (uint64_t)__builtin_popcount(on_from);
         b->on_at += (uint64_t)__builtin_popcount(on_at);
         b->on_to += (uint64_t)__builtin_popcount(on_to);
-        _mm512_storeu_si512(inside + count, _mm512_maskz_compress_epi32((__mmask16)in, a));
-        count += (size_t)__builtin_popcount(in);
+        count += put_lanes(inside + count, in, a);
     }
     return count;
 }
@@ -169,8 +165,7 @@ static size_t between_vectors(uint32_t *restrict index, const float *restrict v,
         __m512i a = _mm512_min_epu32(_mm512_and_si512(_mm512_loadu_si512(v + i), mags), nan);
         uint32_t in = _mm512_cmpgt_epu32_mask(a, least) & _mm512_cmplt_epu32_mask(a, most) &
                       _mm512_cmpneq_epu32_mask(a, not );
-        _mm512_storeu_si512(index + count, _mm512_maskz_compress_epi32((__mmask16)in, lane));
-        count += (size_t)__builtin_popcount(in);
+        count += put_lanes(index + count, in, lane);
         lane = _mm512_add_epi32(lane, more);
     }
     return count;

@@ -182,8 +182,7 @@ static inline size_t longs_there(uint32_t *index, const float *x, size_t from)
     for (size_t i = from; i < from + LONGS_RUN; i += 16) {
         uint32_t there = _mm512_test_epi32_mask(_mm512_loadu_si512(x + i), low);
         __m512i at = _mm512_add_epi32(lane, _mm512_set1_epi32((int)i));
-        _mm512_storeu_si512(index + count, _mm512_maskz_compress_epi32((__mmask16)there, at));
-        count += (size_t)__builtin_popcount(there);
+        count += put_lanes(index + count, there, at);
     }
     return count;
 #else

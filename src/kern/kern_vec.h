@@ -114,6 +114,16 @@ static inline ldl_f64s load_f64s(const float *x, size_t n)
 #define LDL_ADD_PRODUCT(s, a, b) ((s) + (a) * (b))
 #endif
 
+#if defined __AVX512F__
+/* Moves the chosen lanes to `to`, which has room for all; their number. Whether there are any is not asked: that is
+ * a guess which fails too often. */
+static inline size_t put_lanes(uint32_t *to, uint32_t chosen, __m512i v)
+{
+    _mm512_storeu_si512(to, _mm512_maskz_compress_epi32((__mmask16)chosen, v));
+    return (size_t)__builtin_popcount(chosen);
+}
+#endif
+
 /* What is true of some lanes of a whole vector. With AVX-512 each half has a mask of its own: clang 14 moves the upper
  * part of a whole one through memory. */
 #if defined __AVX512F__

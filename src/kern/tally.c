@@ -33,11 +33,6 @@ static uint32_t short_mag(uint32_t at)
     return mag < LDL_MAG_NAN ? mag : LDL_MAG_NAN;
 }
 
-static inline uint32_t is_long(float x)
-{
-    return (bits_of(x) & LOW_BITS) != 0;
-}
-
 /* ---- tally ---- */
 
 /* The high bits of the product: magnitudes of bf16 differences end in many zero bits, and so do
@@ -213,24 +208,16 @@ void ldl_stairs_index(struct ldl_stairs *s)
         s->steps++;
 }
 
-/* The last cell whose edge is not above the magnitude. */
-static inline uint32_t cell_of(const struct ldl_stairs *s, uint32_t mag)
-{
-    uint32_t top = mag >> LDL_STAIR_SHIFT;
-    uint32_t lo = s->start[top], len = s->start[top + 1] - lo + 1;
-    while (len > 1) {
-        uint32_t half = len / 2;
-        lo += s->edge[lo + half] <= mag ? half : 0;
-        len -= half;
-    }
-    return lo;
-}
-
-/* The cells of TOGETHER elements. Their searches wait for memory side by side, and as all take the same number of
- * steps no branch is guessed; one after the other takes three times as long. */
-static inline void cells_of(const struct ldl_stairs *s, uint32_t *cell, const float *x)
+/* The cells of the first TOGETHER elements, or of all n: how many. A cell is the last whose edge is not above the
+ * magnitude. The searches wait for memory side by side, and as all take the same number of steps no branch is
+ * guessed; one after the other takes three times as long. */
+static inline size_t cells_of(const struct ldl_stairs *s, uint32_t cell[TOGETHER], const float *x,
+                              size_t n)
 {
     uint32_t mag[TOGETHER], len[TOGETHER];
+    float room[TOGETHER] = { 0 };
+    if (n < TOGETHER)
+        x = memcpy(room, x, n * sizeof *x);
     for (int i = 0; i < TOGETHER; i++) {
         mag[i] = ldl_magnitude(x[i]);
         uint32_t top = mag[i] >> LDL_STAIR_SHIFT;
@@ -243,40 +230,30 @@ static inline void cells_of(const struct ldl_stairs *s, uint32_t *cell, const fl
             cell[i] += s->edge[cell[i] + half] <= mag[i] ? half : 0;
             len[i] -= half;
         }
-}
-
-static inline void count_one(uint32_t *count, uint32_t *over, uint32_t cell)
-{
-    if (++count[cell] == 0)
-        over[cell]++;
+    return LDL_MIN(n, (size_t)TOGETHER);
 }
 
 void ldl_stairs_count(const struct ldl_stairs *s, uint32_t *count, uint32_t *over, const float *x,
                       size_t n)
 {
-    size_t i = 0;
-    for (; i + TOGETHER <= n; i += TOGETHER) {
-        uint32_t cell[TOGETHER];
-        cells_of(s, cell, x + i);
-        for (int k = 0; k < TOGETHER; k++)
-            count_one(count, over, cell[k]);
+    uint32_t cell[TOGETHER];
+    for (size_t i = 0; i < n; i += TOGETHER) {
+        size_t some = cells_of(s, cell, x + i, n - i);
+        for (size_t k = 0; k < some; k++)
+            if (++count[cell[k]] == 0)
+                over[cell[k]]++;
     }
-    for (; i < n; i++)
-        count_one(count, over, cell_of(s, ldl_magnitude(x[i])));
 }
 
 void ldl_stairs_map(const struct ldl_stairs *s, const double *value, double *out, const float *x,
                     size_t n)
 {
-    size_t i = 0;
-    for (; i + TOGETHER <= n; i += TOGETHER) {
-        uint32_t cell[TOGETHER];
-        cells_of(s, cell, x + i);
-        for (int k = 0; k < TOGETHER; k++)
+    uint32_t cell[TOGETHER];
+    for (size_t i = 0; i < n; i += TOGETHER) {
+        size_t some = cells_of(s, cell, x + i, n - i);
+        for (size_t k = 0; k < some; k++)
             out[i + k] = value[cell[k]];
     }
-    for (; i < n; i++)
-        out[i] = value[cell_of(s, ldl_magnitude(x[i]))];
 }
 
 /* ---- keeping ---- */
